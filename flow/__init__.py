@@ -1,0 +1,1 @@
+"""Flow: boards and tasks, in sync on every screen."""

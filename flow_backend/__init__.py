@@ -1,0 +1,1 @@
+"""A reactive backend in Python: typed tables, live queries, serializable mutations, actions."""

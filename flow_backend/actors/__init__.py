@@ -1,0 +1,1 @@
+"""The actors, one per module, and the messages they send each other."""

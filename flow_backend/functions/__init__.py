@@ -1,0 +1,1 @@
+"""Functions: what an app does in a transaction, and how it is run."""

@@ -1,0 +1,1 @@
+"""Documents, indexes and ids: what an app declares."""

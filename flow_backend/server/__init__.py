@@ -1,0 +1,1 @@
+"""Sockets, HTTP, configuration: the outside of the server."""

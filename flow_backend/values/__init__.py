@@ -1,0 +1,1 @@
+"""Values: the wire encoding, the total order, sizes."""
