@@ -1,0 +1,190 @@
+"""Every error that the backend raises, in one tree; each has a code that the client may see."""
+
+from typing import ClassVar
+
+
+class FlowError(Exception):
+    """The root. A shipped ``code`` never changes: apps and tools match on it."""
+
+    code: ClassVar[str] = "InternalServerError"
+
+
+class RemoteProtocolError(FlowError):
+    """A client broke the protocol; its session ends."""
+
+    code = "ProtocolError"
+
+
+class MalformedMessage(RemoteProtocolError):
+    """A frame is no JSON, or no message that the protocol has."""
+
+    code = "WSMessageInvalidJson"
+
+
+class BaseVersionMismatch(RemoteProtocolError):
+    """A change of the query set does not start where the last one ended."""
+
+    code = "BaseVersionMismatch"
+
+
+class MessageTooLarge(RemoteProtocolError):
+    """A frame or body is larger than the configured bound."""
+
+    code = "MessageTooLarge"
+
+
+class LocalProtocolError(FlowError):
+    """The server itself is about to break the protocol: a bug of ours, never the client's."""
+
+    code = "InternalServerError"
+
+
+class InvalidValue(FlowError):
+    """A value cannot be stored or sent: of no known type, too large, too deep, badly encoded."""
+
+    code = "InvalidValue"
+
+
+class InvalidId(FlowError):
+    """A string is no document id, or one of another table."""
+
+    code = "InvalidId"
+
+
+class SchemaError(FlowError):
+    """A declaration of the app is wrong; the message says in which class and what to do."""
+
+    code = "SchemaDefinitionError"
+
+
+class AppDefinitionError(FlowError):
+    """The app package cannot be served; the message says file, line and what to do."""
+
+    code = "AppDefinitionError"
+
+
+class FunctionError(FlowError):
+    """A call failed, and running it again on the same data would fail again."""
+
+    code = "FunctionError"
+
+
+class AppError(FunctionError):
+    """The app says no; ``data`` reaches the client whole, also in production.
+
+    It is Convex's ``ConvexError``. ``data`` is any value that goes on the wire: a sentence, or an
+    object with a code that the client's program understands.
+    """
+
+    code = "AppError"
+
+    def __init__(self, data: object) -> None:
+        super().__init__(data)
+        self.data = data
+
+
+class UnknownFunction(FunctionError):
+    """There is no such function for this caller."""
+
+    code = "FunctionNotFound"
+
+
+class WrongKind(FunctionError):
+    """A function was called as another kind than it is."""
+
+    code = "WrongFunctionKind"
+
+
+class InvalidArguments(FunctionError):
+    """Arguments do not fit the function's annotations."""
+
+    code = "InvalidArgs"
+
+
+class InvalidResult(FunctionError):
+    """A function returned what its annotation does not allow."""
+
+    code = "InvalidReturnValue"
+
+
+class InvalidCall(FunctionError):
+    """A function called another in a way that is not allowed."""
+
+    code = "InvalidFunctionCall"
+
+
+class LimitExceeded(FunctionError):
+    """A call went past a limit; the message names it and by how much."""
+
+    code = "LimitExceeded"
+
+
+class DocumentError(FunctionError):
+    """A write does not fit: no such document, no such table, against the schema."""
+
+    code = "DocumentError"
+
+
+class InvalidRange(FunctionError):
+    """A scan asks for a range that its index does not have."""
+
+    code = "InvalidIndexRange"
+
+
+class InvalidCursor(FunctionError):
+    """A page's cursor belongs to another query, or to none."""
+
+    code = "InvalidCursor"
+
+
+class SnapshotTooOld(FlowError):
+    """A timestamp is asked for that the server no longer has."""
+
+    code = "SnapshotTooOld"
+
+
+class Overloaded(FlowError):
+    """A bound was reached; the same request may succeed later."""
+
+    code = "TooManyConcurrentRequests"
+
+
+class StorageError(FlowError):
+    """The writer does not know what reached the disk. Nobody mends it: the process ends."""
+
+    code = "InternalServerError"
+
+
+class NotCommitted(FlowError):
+    """A batch was rolled back by the disk; nothing of it happened, and it may be sent again."""
+
+    code = "NotCommitted"
+
+
+class StartError(FlowError):
+    """The server cannot start; the message says why and what to do.
+
+    ``exit_code`` is that of the process (73 cannot create, 65 data is damaged, 70 internal).
+    """
+
+    code = "StartError"
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class AuthRejected(FlowError):
+    """A token was looked at and refused."""
+
+    code = "Unauthenticated"
+
+    def __init__(self, message: str, code: str = "Unauthenticated") -> None:
+        super().__init__(message)
+        self.reason = code
+
+
+class AuthUnavailable(FlowError):
+    """A token could not be checked, since the issuer's keys are out of reach; try again."""
+
+    code = "AuthProviderDiscoveryFailed"
