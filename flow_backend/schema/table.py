@@ -1,0 +1,126 @@
+"""What storage must know of a table: its fields as columns, its indexes, and the keys of a row."""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+
+import orjson
+from attrs import field, frozen
+
+from flow_backend.errors import InvalidValue
+from flow_backend.values.encode import from_wire
+from flow_backend.values.order import sort_key
+from flow_backend.values.value import JsonValue
+
+BY_ID: Final = "by_id"
+BY_CREATION_TIME: Final = "by_creation_time"
+
+SqlValue = str | int | float | bytes | None
+WireDocument = Mapping[str, JsonValue]
+"""A document as it goes on the wire, with ``_id`` and ``_creationTime``."""
+
+RowKeys = tuple[bytes, ...]
+"""The keys of one row: one for each of :attr:`TableSpec.all_indexes`, in that order."""
+
+
+class ColumnKind(Enum):
+    """How a field is kept in a column; the value is the type that SQL declares.
+
+    The first three are for fields of one type (or that type and null), whose SQL order is ours.
+    ``KEY`` is the order-preserving key: for unions, and for floats, since SQL would merge −0 and 0.
+    """
+
+    TEXT = "TEXT"
+    INTEGER = "INTEGER"
+    REAL = "REAL"
+    KEY = "BLOB"
+
+
+@frozen
+class FieldSpec:
+    """One field of a document class; ``default`` is its wire form, if it has one."""
+
+    name: str
+    kind: ColumnKind
+    has_default: bool = False
+    default: JsonValue = None
+
+
+@frozen
+class IndexSpec:
+    """An index over ``fields``; creation time and then the row's number break ties."""
+
+    name: str
+    fields: tuple[str, ...]
+    unique: bool = False
+
+
+@frozen
+class TableSpec:
+    """A table as storage sees it.
+
+    Attributes:
+        fields: by name; only those that an index names become columns.
+        references: the fields that hold ids, with the name of the table that they point to.
+        fingerprint: changes when a document of before could be read otherwise now.
+    """
+
+    name: str
+    fields: Mapping[str, FieldSpec]
+    indexes: tuple[IndexSpec, ...] = ()
+    references: Mapping[str, str] = field(factory=dict[str, str])
+    fingerprint: str = ""
+
+    @property
+    def all_indexes(self) -> tuple[IndexSpec, ...]:
+        """The two that every table has, then the declared ones: the order of :data:`RowKeys`."""
+        return (IndexSpec(BY_ID, ("_id",)), IndexSpec(BY_CREATION_TIME, ()), *self.indexes)
+
+    @property
+    def columns(self) -> tuple[FieldSpec, ...]:
+        """The fields that some index names, each once, in the order in which they are named."""
+        names = dict.fromkeys(name for index in self.indexes for name in index.fields)
+        return tuple(self.fields[name] for name in names)
+
+    def read(self, raw: bytes) -> dict[str, JsonValue]:
+        """Decode a stored document; fields that came later have their defaults."""
+        document: dict[str, JsonValue] = orjson.loads(raw)
+        for spec in self.fields.values():
+            if spec.name not in document and spec.has_default:
+                document[spec.name] = spec.default
+        return document
+
+
+def column_value(kind: ColumnKind, wire: JsonValue) -> SqlValue:
+    """Turn a field's wire form into what its column keeps.
+
+    Raises: InvalidValue for NaN, which has no place in an index.
+    """
+    if kind is ColumnKind.KEY:
+        return key_part(wire)
+    if wire is None or isinstance(wire, str):
+        return wire
+    if isinstance(wire, bool):
+        return int(wire)
+    if isinstance(wire, (int, float)):
+        # A −0 in a field of whole numbers or instants is 0: adding zero says so.
+        return int(wire) if kind is ColumnKind.INTEGER else float(wire) + 0.0
+    value = from_wire(wire)
+    if isinstance(value, float) and value == 0:
+        return 0 if kind is ColumnKind.INTEGER else 0.0
+    if isinstance(value, int):
+        return int(value)
+    raise InvalidValue(f"an index cannot hold {value!r} in a column of type {kind.value}")
+
+
+def key_part(wire: JsonValue) -> bytes:
+    """Give the order-preserving key of one value in its wire form.
+
+    Raises: InvalidValue for NaN.
+    """
+    if wire is None or isinstance(wire, (str, float)):
+        return sort_key(wire)
+    value = from_wire(wire)
+    if isinstance(value, float) and value != value:
+        raise InvalidValue("NaN cannot stand in an indexed field: it has no place in an order")
+    return sort_key(value)

@@ -1,0 +1,281 @@
+"""What a storage engine is: snapshots to read, and one writer that commits batches.
+
+Values cross this interface in their wire form (JSON trees as in the values specification), documents
+as the canonical bytes that are stored and sent. Nothing above it knows SQL.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NewType, Protocol
+
+from attrs import field, frozen
+
+from flow_backend.errors import FlowError
+from flow_backend.schema.table import BY_CREATION_TIME, RowKeys, TableSpec
+from flow_backend.values.timestamp import CommitTs
+from flow_backend.values.value import JsonValue
+
+TableName = NewType("TableName", str)
+
+StoredRow = tuple[int, str, float, bytes, bool]
+"""Row number, id, creation time (ms), the document's bytes, and whether those are of today's schema
+(a row of an older one lacks fields that have a default, so its bytes must not be sent as they are)."""
+
+Position = tuple[JsonValue, ...]
+"""A place in an index: the values of its fields, the creation time, the row number."""
+
+
+@frozen
+class IndexBounds:
+    """A part of one index: equal on leading fields, then at most one half-open range.
+
+    Attributes:
+        prefix: values of the leading fields, in wire form.
+        lower: the next field's least value, as a tuple of one; empty means no bound.
+        upper: the first value of the next field that is too large; empty means no bound.
+        after: start right behind this place (in scan direction).
+        until: end with this place, included (in scan direction).
+    """
+
+    table: TableName
+    index: str = BY_CREATION_TIME
+    prefix: Position = ()
+    lower: Position = ()
+    upper: Position = ()
+    after: Position | None = None
+    until: Position | None = None
+
+
+class Reader(Protocol):
+    """Reads at one commit timestamp, and inside a transaction also what it has written."""
+
+    def get(self, table: TableName, id: str) -> StoredRow | None:
+        """Give the row with this id, or None."""
+        ...
+
+    def scan(self, bounds: IndexBounds, *, descending: bool = False) -> Iterator[StoredRow]:
+        """Give the rows in index order, reading no further than they are consumed.
+
+        An iterator is used up (or dropped) before the snapshot ends.
+        """
+        ...
+
+
+class Snapshot(Reader, Protocol):
+    """A connection for reading. Not for two threads at once; any one thread may use it."""
+
+    def begin(self) -> CommitTs:
+        """Open a snapshot of the newest state and give its timestamp."""
+        ...
+
+    def end(self) -> None:
+        """Close the snapshot; closing twice is harmless."""
+        ...
+
+    def interrupt(self) -> None:
+        """From any thread: make the read that is under way fail with InterruptedRead."""
+        ...
+
+    def close(self) -> None:
+        """Give the connection back to the system."""
+        ...
+
+
+class InterruptedRead(FlowError):
+    """A read was interrupted by :meth:`Snapshot.interrupt` or :meth:`Writer.interrupt`."""
+
+
+class Transaction(Reader, Protocol):
+    """What a mutation works on. Rows that it wrote are seen by its own reads."""
+
+    @property
+    def now_ms(self) -> float:
+        """The transaction's time, ms since the epoch; creation times are drawn from just above."""
+        ...
+
+    def table_number(self, table: TableName) -> int:
+        """Give the number that ids of this table carry."""
+        ...
+
+    def next_creation_time(self) -> float:
+        """Draw a creation time above all drawn before, ms since the epoch."""
+        ...
+
+    def insert(self, table: TableName, id: str, document: Mapping[str, JsonValue]) -> None:
+        """Add a row; ``document`` is whole, with its system fields.
+
+        Raises: DocumentError if a unique index has such a key already.
+        """
+        ...
+
+    def replace(
+        self, table: TableName, before: StoredRow, document: Mapping[str, JsonValue]
+    ) -> None:
+        """Put a new document in the place of the row ``before``, which was just read.
+
+        Raises: DocumentError if a unique index has such a key already.
+        """
+        ...
+
+    def delete(self, table: TableName, before: StoredRow) -> None:
+        """Remove the row ``before``, which was just read."""
+        ...
+
+    def savepoint(self) -> "Savepoint":
+        """Open a part that can be undone alone (a nested mutation)."""
+        ...
+
+
+class Savepoint(Protocol):
+    """A part of a transaction; exactly one of the two is called, innermost first."""
+
+    def release(self) -> None:
+        """Keep what was written since."""
+        ...
+
+    def roll_back(self) -> None:
+        """Undo what was written since; reads see the state of before."""
+        ...
+
+
+@frozen
+class Write:
+    """One row before and after; the keys are those of all indexes of its table."""
+
+    id: str
+    before: RowKeys | None
+    after: RowKeys | None
+
+
+@frozen
+class RequestKey:
+    """What makes a mutation known again when it is sent twice.
+
+    ``session`` is the client's session id, or a name for the caller of an ``Idempotency-Key``;
+    ``request`` counts within a session, or is that key.
+    """
+
+    session: str
+    request: int | str
+
+
+@frozen
+class Done:
+    """A mutation's success: the encoded result and its log lines."""
+
+    result: bytes
+    log_lines: tuple[str, ...] = ()
+
+
+@frozen
+class Refused:
+    """A mutation's failure, by its own fault; nothing of it was kept.
+
+    ``data`` is there if the app raised an AppError: its encoded data.
+    """
+
+    message: str
+    log_lines: tuple[str, ...] = ()
+    data: bytes | None = None
+
+
+@frozen
+class Job:
+    """One mutation for the writer: what runs it, and how a repeated one is known."""
+
+    run: "RunJob"
+    request: RequestKey | None = None
+
+
+class RunJob(Protocol):
+    """Runs a mutation in a transaction; raises nothing but what must end the batch."""
+
+    def __call__(self, transaction: Transaction) -> Done | Refused: ...
+
+
+@frozen
+class Outcome:
+    """What became of one job. ``ts`` is its place in the order of commits, None if it was refused.
+
+    ``replayed`` says that it had run before and this is the recorded answer.
+    """
+
+    result: Done | Refused
+    ts: CommitTs | None
+    replayed: bool = False
+
+
+@frozen
+class Committed:
+    """One batch on disk: an outcome for each job, in its order, and what was written.
+
+    ``ts`` is the newest timestamp on disk after the batch; with no write it is the old one.
+    """
+
+    ts: CommitTs
+    outcomes: tuple[Outcome, ...]
+    writes: Mapping[TableName, tuple[Write, ...]] = field(factory=dict[TableName, tuple[Write, ...]])
+
+
+class Writer(Protocol):
+    """The only write connection. All calls from one thread, but for ``interrupt``."""
+
+    @property
+    def last_ts(self) -> CommitTs:
+        """The newest timestamp on disk."""
+        ...
+
+    def commit(self, jobs: Sequence[Job]) -> Committed:
+        """Run the jobs in order, each in a savepoint, and commit them together, durably.
+
+        A job whose request is recorded does not run: its outcome is the recorded one. A job that is
+        refused leaves nothing behind. Each other job gets a timestamp of its own, and its request
+        is recorded in the same transaction.
+
+        Raises:
+            NotCommitted: the disk refused before COMMIT (full, interrupted); none of it happened.
+            StorageError: an error inside COMMIT; the process must end (guarantee B6).
+        """
+        ...
+
+    def mark_past(self, ts: CommitTs) -> CommitTs:
+        """Commit an empty marker above ``ts`` (a client has seen more than we have; D5)."""
+        ...
+
+    def maintain(self) -> None:
+        """Checkpoint, and prune the commit log and old request records. For idle moments."""
+        ...
+
+    def interrupt(self) -> None:
+        """From any thread: make the statement under way fail with InterruptedRead."""
+        ...
+
+    def close(self) -> None:
+        """Checkpoint, leave the mark of a clean stop, close."""
+        ...
+
+
+class Storage(Protocol):
+    """An open database."""
+
+    @property
+    def tables(self) -> Mapping[TableName, TableSpec]:
+        """The tables of today's schema."""
+        ...
+
+    @property
+    def table_numbers(self) -> Mapping[TableName, int]:
+        """The number that each table's ids carry; they never change."""
+        ...
+
+    @property
+    def writer(self) -> Writer:
+        """The only writer."""
+        ...
+
+    def open_snapshot(self) -> Snapshot:
+        """Open one more connection for reading."""
+        ...
+
+    def close(self) -> None:
+        """Close everything; safe to call once, after all readers have stopped."""
+        ...
