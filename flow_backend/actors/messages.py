@@ -1,0 +1,384 @@
+"""What actors tell each other. All of it is frozen; nothing here is shared and written."""
+
+from collections.abc import Mapping
+from typing import NewType, Protocol
+
+from attrs import field, frozen
+
+from flow_backend.actors.mailbox import Put
+from flow_backend.auth.identity import Identity
+from flow_backend.functions.read_set import ReadRange
+from flow_backend.storage.base import Done, Outcome, Refused, RequestKey, TableName, Write
+from flow_backend.sync.messages import Add, IdentityVersion, QueryId, QuerySetVersion, RequestId
+from flow_backend.values.timestamp import CommitTs
+from flow_backend.values.value import JsonValue
+
+SessionKey = NewType("SessionKey", int)
+"""One connection of a client, among all of this process's life."""
+
+LiveQueryId = NewType("LiveQueryId", int)
+"""One live query, among all of this process's life."""
+
+
+@frozen
+class Caller:
+    """On whose behalf a function runs. ``admin`` may call internal functions."""
+
+    identity: Identity | None = None
+    admin: bool = False
+
+
+NOBODY = Caller()
+
+
+@frozen
+class Call:
+    """A function, its arguments in wire form, and who asks."""
+
+    path: str
+    args: JsonValue
+    caller: Caller = NOBODY
+
+
+# --- To the MutationActor -------------------------------------------------------------------------
+
+
+@frozen
+class MutationDone:
+    """The outcome of one mutation, for whoever asked."""
+
+    request_id: RequestId | None
+    outcome: Outcome
+
+
+@frozen
+class NotDone:
+    """A request that was taken but not carried out; nothing happened, and it may be sent again."""
+
+    request_id: RequestId | None
+    reason: str
+
+
+@frozen
+class RunMutation:
+    """Run one mutation in the order of commits.
+
+    ``session`` is who is to get a transition at or past its timestamp, if a session asked.
+    """
+
+    call: Call
+    reply_to: "Put[MutationDone | NotDone]"
+    request_id: RequestId | None = None
+    request: RequestKey | None = None
+    session: SessionKey | None = None
+
+
+@frozen
+class MarkPast:
+    """Commit an empty marker above ``ts``: a client has seen more than this database has."""
+
+    ts: CommitTs
+
+
+MutationMessage = RunMutation | MarkPast
+
+
+# --- To the TableActors ---------------------------------------------------------------------------
+
+
+@frozen
+class TableWrites:
+    """One batch of commits, as a table that it wrote sees it."""
+
+    ts: CommitTs
+    writes: tuple[Write, ...]
+
+
+@frozen
+class Subscribe:
+    """A live query read these ranges of this table in a run at ``since_ts``.
+
+    It takes the place of what the query read before. ``number`` counts what the QueryActor has told
+    this table, so that the table can say how far it has listened.
+    """
+
+    query: LiveQueryId
+    reads: tuple[ReadRange, ...]
+    since_ts: CommitTs
+    number: int
+
+    @property
+    def merge_key(self) -> LiveQueryId:
+        """Of what a query read, only the newest counts."""
+        return self.query
+
+    def merged(self, newer: "Subscribe | Unsubscribe") -> "Subscribe | Unsubscribe":
+        """Give the newer one."""
+        return newer
+
+
+@frozen
+class Unsubscribe:
+    """A live query no longer reads this table."""
+
+    query: LiveQueryId
+    number: int
+
+    @property
+    def merge_key(self) -> LiveQueryId:
+        """Of what a query read, only the newest counts."""
+        return self.query
+
+    def merged(self, newer: "Subscribe | Unsubscribe") -> "Subscribe | Unsubscribe":
+        """Give the newer one."""
+        return newer
+
+
+TableMessage = TableWrites | Subscribe | Unsubscribe
+
+
+# --- To the QueryActor ----------------------------------------------------------------------------
+
+
+@frozen
+class Committed:
+    """A batch is on disk: the tables that it wrote, and the sessions that were answered for it.
+
+    It goes to the QueryActor straight from the writer: a table that is not named has nothing to
+    say about ``ts``, so that its silence is never ambiguous and costs nothing.
+    """
+
+    ts: CommitTs
+    tables: frozenset[TableName]
+    sessions: tuple[SessionKey, ...] = ()
+
+    merge_key = "committed"
+
+    def merged(self, newer: "Committed") -> "Committed":
+        """Say what both say."""
+        return Committed(newer.ts, self.tables | newer.tables, self.sessions + newer.sessions)
+
+
+@frozen
+class Invalidated:
+    """A table has compared all commits up to ``ts``, and these live queries were met.
+
+    Attributes:
+        queries: each with the timestamp of the run whose read set was met; a newer run has since
+            taken its place if that differs.
+        heard: the number of the last subscription that was taken into account.
+    """
+
+    table: TableName
+    ts: CommitTs
+    queries: Mapping[LiveQueryId, CommitTs]
+    heard: int
+
+    @property
+    def merge_key(self) -> tuple[str, TableName]:
+        """One unread message for each table."""
+        return ("invalidated", self.table)
+
+    def merged(self, newer: "Invalidated") -> "Invalidated":
+        """Say what both say."""
+        return Invalidated(self.table, newer.ts, {**self.queries, **newer.queries}, newer.heard)
+
+
+@frozen
+class TableLost:
+    """A table's actor was started again and knows no subscriptions: its readers count as met."""
+
+    table: TableName
+
+
+@frozen
+class QueryResult:
+    """A result that all who watch a live query share.
+
+    Attributes:
+        body: the part of the protocol's modification that follows the query id.
+        updated: whether it is a value (else an error).
+        journal: what a re-run must repeat.
+    """
+
+    body: bytes
+    updated: bool
+    journal: str | None = None
+
+
+@frozen
+class Round:
+    """All that changed for one session, as of one timestamp.
+
+    Attributes:
+        query_set: the newest version of the query set that is covered.
+        identity: the newest version of the identity that is covered.
+        changes: the results that are new for this session.
+        removed: queries that it no longer has.
+    """
+
+    ts: CommitTs
+    query_set: QuerySetVersion
+    identity: IdentityVersion
+    changes: Mapping[QueryId, QueryResult] = field(factory=dict[QueryId, QueryResult])
+    removed: tuple[QueryId, ...] = ()
+
+    def merged(self, newer: "Round") -> "Round":
+        """Give one round that leads as far as both: of each query the newer result."""
+        changes = {**self.changes, **newer.changes}
+        for query_id in newer.removed:
+            changes.pop(query_id, None)
+        removed = self.removed + newer.removed
+        return Round(newer.ts, newer.query_set, newer.identity, changes, removed)
+
+
+@frozen
+class OpenSession:
+    """A session begins; it has no queries yet. ``rounds`` is where its rounds go."""
+
+    session: SessionKey
+    rounds: "Put[Round | Resubscribe]"
+    caller: Caller = NOBODY
+
+
+@frozen
+class CloseSession:
+    """A session has ended: forget its queries."""
+
+    session: SessionKey
+
+
+@frozen
+class ChangeQueries:
+    """A session opens and closes queries."""
+
+    session: SessionKey
+    add: tuple[Add, ...]
+    remove: tuple[QueryId, ...]
+    query_set: QuerySetVersion
+
+
+@frozen
+class ChangeIdentity:
+    """A session is someone else now: all its queries count anew."""
+
+    session: SessionKey
+    caller: Caller
+    identity: IdentityVersion
+
+
+@frozen
+class CatchUp:
+    """A session was answered and needs a round, even an empty one."""
+
+    session: SessionKey
+
+
+@frozen
+class Resubscribe:
+    """The QueryActor was started again: a session is to tell it all its queries."""
+
+
+@frozen
+class RunQuery:
+    """Run a query once; ``at`` asks for a timestamp that was pinned before."""
+
+    call: Call
+    reply_to: "Put[QueryDone | NotDone]"
+    at: CommitTs | None = None
+
+
+@frozen
+class PinSnapshot:
+    """Keep the newest state readable for some seconds, and say its timestamp."""
+
+    reply_to: "Put[CommitTs]"
+
+
+@frozen
+class QueryDone:
+    """The outcome of a query that was run once, and the timestamp it is true at."""
+
+    result: Done | Refused
+    ts: CommitTs
+
+
+QueryMessage = (
+    Committed
+    | Invalidated
+    | TableLost
+    | OpenSession
+    | CloseSession
+    | ChangeQueries
+    | ChangeIdentity
+    | CatchUp
+    | RunQuery
+    | PinSnapshot
+)
+
+
+# --- To the ActionActor ---------------------------------------------------------------------------
+
+
+@frozen
+class ActionDone:
+    """The outcome of an action."""
+
+    request_id: RequestId | None
+    result: Done | Refused
+
+
+@frozen
+class RunAction:
+    """Run an action."""
+
+    call: Call
+    reply_to: "Put[ActionDone | NotDone]"
+    request_id: RequestId | None = None
+
+
+# --- Between a session and its socket -------------------------------------------------------------
+
+Frame = tuple[bytes, ...]
+"""One WebSocket frame, ready to be written: its parts, of which some are shared between clients."""
+
+
+class Disconnected(Exception):  # noqa: N818
+    """The peer has gone, or the socket was closed."""
+
+
+class Transport(Protocol):
+    """A client's socket as its session sees it."""
+
+    async def receive(self) -> bytes:
+        """Wait for the next message, as UTF-8 text.
+
+        Raises: Disconnected at the end; MessageTooLarge and MalformedMessage for broken peers.
+        """
+        ...
+
+    def push(self, frame: Frame) -> None:
+        """Write a frame, never waiting: what the socket does not take at once is kept in order.
+
+        After the end it does nothing.
+        """
+        ...
+
+    @property
+    def unsent_bytes(self) -> int:
+        """How much the socket has not taken yet."""
+        ...
+
+    def when_drained(self, then: "Drained") -> None:
+        """Call ``then`` once, as soon as all is written (or the socket has ended)."""
+        ...
+
+    def close(self, code: int, reason: str) -> None:
+        """Close after what was pushed; ``code`` is the WebSocket's. Never waits."""
+        ...
+
+
+class Drained(Protocol):
+    """What is called when a socket has taken all that was pushed."""
+
+    def __call__(self) -> None: ...

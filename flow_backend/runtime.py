@@ -1,0 +1,127 @@
+"""Time, randomness and threads: all that a simulation puts something else in the place of."""
+
+import os
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+import trio
+from attrs import define, field, frozen
+
+T = TypeVar("T")
+
+
+@frozen
+class Finished(Generic[T]):
+    """A piece of work ended with ``value``, or with ``error`` if that is not None."""
+
+    value: T | None = None
+    error: BaseException | None = None
+
+    def unwrap(self) -> T:
+        """Give the value or raise the error."""
+        if self.error is not None:
+            raise self.error
+        return self.value  # type: ignore[return-value]  # No error: then it is a T, maybe None.
+
+
+class Worker(Protocol):
+    """Runs blocking work, one piece after another, off the event loop."""
+
+    def submit(self, work: Callable[[], T], done: Callable[[Finished[T]], None]) -> None:
+        """Run ``work`` after all that was submitted before; then ``done`` on the loop."""
+        ...
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run ``work`` and wait for its end, also when cancelled: it is never left halfway."""
+        ...
+
+    def close(self) -> None:
+        """Accept nothing more; what was submitted is still done."""
+        ...
+
+
+class Runtime(Protocol):
+    """What the backend takes from the machine."""
+
+    random: random.Random
+
+    def now_ns(self) -> int:
+        """Wall clock, ns since the Unix epoch. May jump."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary point; never goes back."""
+        ...
+
+    def worker(self, name: str) -> Worker:
+        """Start a worker."""
+        ...
+
+
+@define
+class ThreadWorker:
+    """A thread of its own, fed by a queue; results return to the loop that made it."""
+
+    name: str
+    _queue: "queue.SimpleQueue[Callable[[], None] | None]" = field(factory=queue.SimpleQueue)
+    _token: trio.lowlevel.TrioToken = field(factory=trio.lowlevel.current_trio_token)
+
+    def __attrs_post_init__(self) -> None:
+        threading.Thread(target=self._work, name=self.name, daemon=True).start()
+
+    def _work(self) -> None:
+        while (step := self._queue.get()) is not None:
+            step()
+
+    def submit(self, work: Callable[[], T], done: Callable[[Finished[T]], None]) -> None:
+        def step() -> None:
+            try:
+                finished = Finished(value=work())
+            except BaseException as error:  # noqa: BLE001  # Handed on, whatever it is.
+                finished = Finished[T](error=error)
+            try:
+                self._token.run_sync_soon(done, finished)
+            except trio.RunFinishedError:
+                return  # The loop has ended: nobody is left to be told.
+
+        self._queue.put(step)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        return await wait_for(self, work)
+
+    def close(self) -> None:
+        self._queue.put(None)
+
+
+async def wait_for(worker: Worker, work: Callable[[], T]) -> T:
+    """Submit ``work`` and sleep until it is done. A cancellation has to wait: work is not halved."""
+    task = trio.lowlevel.current_task()
+    box: list[Finished[T]] = []
+
+    def done(finished: Finished[T]) -> None:
+        box.append(finished)
+        trio.lowlevel.reschedule(task)
+
+    worker.submit(work, done)
+    await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
+    return box[0].unwrap()
+
+
+@define
+class SystemRuntime:
+    """The real machine."""
+
+    random: random.Random = field(factory=lambda: random.Random(os.urandom(32)))  # noqa: S311
+
+    def now_ns(self) -> int:
+        return time.time_ns()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def worker(self, name: str) -> Worker:
+        return ThreadWorker(name)
