@@ -1,11 +1,14 @@
 """Values to test with, and a naive model of what it means that two of them are the same."""
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from hypothesis import strategies as st
 
 from flow_backend.values.value import UNSET, Int64, Unset, Value
+
+T = TypeVar("T")
 
 NAN_WITH_PAYLOAD = struct.unpack(">d", bytes.fromhex("fff8000000000abc"))[0]
 
@@ -34,17 +37,27 @@ def bits(value: float) -> int:
     return number
 
 
-def same(left: object, right: object) -> bool:
+def same(left: Value, right: Value) -> bool:
     """Equal in type, and in each bit of a float."""
     if type(left) is not type(right):
         return False
-    if isinstance(left, float) and isinstance(right, float):
-        return bits(left) == bits(right)
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(same, left, right))
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
-    return left == right
+    match left, right:
+        case (float(), float()):
+            return bits(left) == bits(right)
+        case (list(), list()):
+            return len(left) == len(right) and all(map(same, left, right))
+        case (dict(), dict()):
+            return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
+        case _:
+            return left == right
+
+
+def in_array(value: object) -> object:
+    return [value]
+
+
+def in_object(value: object) -> object:
+    return {"a": value}
 
 
 def nested(levels: int, wrap: Callable[[object], object]) -> object:
@@ -74,7 +87,7 @@ def compare(left: Value | Unset, right: Value | Unset) -> int:
         case (list(), list()):
             return _first_difference(left, right, compare)
         case (dict(), dict()):
-            return _first_difference(sorted(left.items(), key=_name), _pairs(right), _pair)
+            return _first_difference(_pairs(left), _pairs(right), _pair)
         case _:
             assert left in (None, UNSET)
             return 0
@@ -85,7 +98,9 @@ def _signed_magnitude(value: float) -> int:
     return number if number < 2**63 else 2**63 - 1 - number
 
 
-def _first_difference(left: list, right: list, compare_items: Callable) -> int:
+def _first_difference(
+    left: Sequence[T], right: Sequence[T], compare_items: Callable[[T, T], int]
+) -> int:
     for one, other in zip(left, right, strict=False):
         if order := compare_items(one, other):
             return order
@@ -96,12 +111,8 @@ def _minus(left: int, right: int) -> int:
     return left - right
 
 
-def _name(pair: tuple[str, Value]) -> str:
-    return pair[0]
-
-
 def _pairs(value: dict[str, Value]) -> list[tuple[str, Value]]:
-    return sorted(value.items(), key=_name)
+    return sorted(value.items(), key=lambda pair: pair[0])
 
 
 def _pair(left: tuple[str, Value], right: tuple[str, Value]) -> int:

@@ -3,6 +3,7 @@
 import pytest
 
 from flow_backend.errors import InvalidValue
+from flow_backend.values import names
 from flow_backend.values.names import (
     check_document_names,
     check_field_name,
@@ -47,8 +48,13 @@ def test_a_field_name_is_a_string() -> None:
 
 
 def test_more_names_than_are_remembered_stay_good_and_bad() -> None:
+    """Names come from clients too, so what is remembered of them has a bound."""
     check_field_names([f"n{number}" for number in range(10_000)])
+    check_field_names(["x" * 65])
 
+    remembered = names._known  # pyright: ignore[reportPrivateUsage]
+    assert len(remembered) <= 4096
+    assert "x" * 65 not in remembered
     check_field_names(["n1", "n9999"])
     with pytest.raises(InvalidValue):
         check_field_names(["n1", "$n"])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from flow_backend.errors import InvalidValue
 from flow_backend.values.order import key_of, prefix_end, sort_key, values_end
 from flow_backend.values.value import UNSET, Int64, Unset, Value
-from tests.values.models import compare, nested, values
+from tests.values.models import compare, in_array, nested, values
 
 VECTORS: list[tuple[Value | Unset, str]] = [
     (UNSET, "01"),
@@ -126,7 +126,7 @@ def test_the_end_of_a_prefix_is_the_first_that_does_not_begin_with_it(
 
 @pytest.mark.parametrize(
     "value",
-    ["\ud800", 2**53 + 1, [UNSET], {"$a": 1}, nested(65, lambda v: [v]), object()],
+    ["\ud800", 2**53 + 1, [UNSET], {"$a": 1}, nested(65, in_array), object()],
 )
 def test_what_has_no_wire_form_has_no_key(value: Value) -> None:
     with pytest.raises(InvalidValue):

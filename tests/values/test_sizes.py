@@ -13,7 +13,7 @@ from flow_backend.values.sizes import (
     size_of,
 )
 from flow_backend.values.value import Int64, Value
-from tests.values.models import nested, values
+from tests.values.models import in_array, in_object, nested, values
 
 MIB = 2**20
 
@@ -82,8 +82,8 @@ def test_a_value_may_have_32_mib_and_no_byte_more() -> None:
 
 
 def test_a_value_may_have_64_levels() -> None:
-    check_value(nested(64, lambda v: [v]))
-    for wrap in (lambda v: [v], lambda v: {"a": v}):
+    check_value(nested(64, in_array))
+    for wrap in (in_array, in_object):
         with pytest.raises(InvalidValue) as caught:
             check_value(nested(65, wrap))
         assert str(caught.value) == (
@@ -134,10 +134,10 @@ def test_a_document_may_have_1_mib_and_no_byte_more() -> None:
 
 
 def test_a_document_may_have_16_levels_itself_counted() -> None:
-    check_document({"a": nested(15, lambda v: [v])})
+    check_document({"a": nested(15, in_array)})
     for levels in (16, 40):
         with pytest.raises(InvalidValue) as caught:
-            check_document({"a": nested(levels, lambda v: {"b": v})})
+            check_document({"a": nested(levels, in_object)})
         assert str(caught.value) == (
             f"Document is too nested (nested {levels + 1} levels deep > maximum nesting 16)"
         )
