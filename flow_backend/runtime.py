@@ -81,7 +81,7 @@ class ThreadWorker:
         def step() -> None:
             try:
                 finished = Finished(value=work())
-            except BaseException as error:  # noqa: BLE001  # Handed on, whatever it is.
+            except BaseException as error:  # Handed on, whatever it is.
                 finished = Finished[T](error=error)
             try:
                 self._token.run_sync_soon(done, finished)
@@ -115,7 +115,7 @@ async def wait_for(worker: Worker, work: Callable[[], T]) -> T:
 class SystemRuntime:
     """The real machine."""
 
-    random: random.Random = field(factory=lambda: random.Random(os.urandom(32)))  # noqa: S311
+    random: random.Random = field(factory=lambda: random.Random(os.urandom(32)))
 
     def now_ns(self) -> int:
         return time.time_ns()

@@ -6,7 +6,7 @@ from typing import NewType, Protocol
 from attrs import field, frozen
 
 from flow_backend.actors.mailbox import Put
-from flow_backend.auth.identity import Identity
+from flow_backend.functions.context import NOBODY, Caller
 from flow_backend.functions.read_set import ReadRange
 from flow_backend.storage.base import Done, Outcome, Refused, RequestKey, TableName, Write
 from flow_backend.sync.messages import Add, IdentityVersion, QueryId, QuerySetVersion, RequestId
@@ -18,17 +18,6 @@ SessionKey = NewType("SessionKey", int)
 
 LiveQueryId = NewType("LiveQueryId", int)
 """One live query, among all of this process's life."""
-
-
-@frozen
-class Caller:
-    """On whose behalf a function runs. ``admin`` may call internal functions."""
-
-    identity: Identity | None = None
-    admin: bool = False
-
-
-NOBODY = Caller()
 
 
 @frozen
@@ -343,7 +332,7 @@ Frame = tuple[bytes, ...]
 """One WebSocket frame, ready to be written: its parts, of which some are shared between clients."""
 
 
-class Disconnected(Exception):  # noqa: N818
+class Disconnected(Exception):
     """The peer has gone, or the socket was closed."""
 
 

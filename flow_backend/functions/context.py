@@ -1,0 +1,175 @@
+"""What a function is handed: ``ctx``."""
+
+import random
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+import trio
+from attrs import define, field, frozen
+
+from flow_backend.auth.identity import Identity
+from flow_backend.functions.database import Database, WritableDatabase
+from flow_backend.functions.function import Function, Mutation, Query
+from flow_backend.functions.limits import Limits
+from flow_backend.schema.document import Instant
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+@frozen
+class Caller:
+    """On whose behalf a function runs. ``admin`` may call internal functions."""
+
+    identity: Identity | None = None
+    admin: bool = False
+
+
+NOBODY = Caller()
+
+
+@define
+class Auth:
+    """``ctx.auth``: who asks. A live query that looks is run for each identity apart."""
+
+    _identity: Identity | None
+    looked: bool = False
+
+    @property
+    def identity(self) -> Identity | None:
+        """The caller's verified identity, or None."""
+        self.looked = True
+        return self._identity
+
+
+@frozen
+class Clock:
+    """``ctx.clock``: time, which stands still within a call."""
+
+    _now: Instant
+
+    def now(self) -> Instant:
+        """The time at which this call began, ms since the epoch."""
+        return self._now
+
+
+@define
+class Log:
+    """``ctx.log``: lines for the caller's console and the server's log."""
+
+    _limits: Limits
+    lines: list[str] = field(factory=list[str])
+
+    def debug(self, *values: object) -> None:
+        """Log for those who look for a fault."""
+        self._add("DEBUG", values)
+
+    def info(self, *values: object) -> None:
+        """Log what is worth knowing."""
+        self._add("INFO", values)
+
+    def warn(self, *values: object) -> None:
+        """Log what may be wrong."""
+        self._add("WARN", values)
+
+    def error(self, *values: object) -> None:
+        """Log what is wrong."""
+        self._add("ERROR", values)
+
+    def _add(self, level: str, values: tuple[object, ...]) -> None:
+        most = self._limits.log_lines
+        if len(self.lines) == most:
+            self.lines.append(f"[WARN] Log overflow (maximum {most}). Remaining log lines omitted.")
+        if len(self.lines) > most:
+            return
+        text = " ".join(f"'{value}'" if isinstance(value, str) else repr(value) for value in values)
+        if len(text) > self._limits.log_line_bytes:
+            text = text[: self._limits.log_line_bytes] + " (truncated due to length)"
+        self.lines.append(f"[{level}] {text}")
+
+
+class Nested(Protocol):
+    """Runs a function inside the call that is under way."""
+
+    def __call__(self, function: Function[..., Any], arguments: Mapping[str, object]) -> Any: ...
+
+
+@frozen
+class QueryCtx:
+    """What a query is handed."""
+
+    db: Database
+    auth: Auth
+    clock: Clock
+    random: random.Random
+    log: Log
+    env: Mapping[str, str]
+    _nested: Nested
+
+    def run(self, function: Query[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run another query in this one's transaction. Arguments go by name."""
+        return self._nested(function, _by_name(function, args, kwargs))
+
+
+@frozen
+class MutationCtx:
+    """What a mutation is handed."""
+
+    db: WritableDatabase
+    auth: Auth
+    clock: Clock
+    random: random.Random
+    log: Log
+    env: Mapping[str, str]
+    _nested: Nested
+
+    def run(
+        self, function: Query[P, R] | Mutation[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run another function in this transaction. Arguments go by name.
+
+        A mutation that raises takes back what it wrote itself, and no more: the caller may catch
+        the error and go on.
+        """
+        return self._nested(function, _by_name(function, args, kwargs))
+
+
+class RunFromAction(Protocol):
+    """Runs a function for an action: in a transaction of its own."""
+
+    async def __call__(
+        self, function: Function[..., Any], arguments: Mapping[str, object]
+    ) -> Any: ...
+
+
+@frozen
+class ActionCtx:
+    """What an action is handed. It has no ``db``: each query or mutation is a transaction."""
+
+    auth: Auth
+    clock: Clock
+    random: random.Random
+    log: Log
+    env: Mapping[str, str]
+    _run: RunFromAction
+
+    async def run(self, function: Function[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a query, mutation or action. Arguments go by name.
+
+        Raises: FunctionError if it failed; AppError with its data if it said no.
+        """
+        result: R = await self._run(function, _by_name(function, args, kwargs))
+        return result
+
+    async def to_thread(self, work: Callable[[], T]) -> T:
+        """Do blocking work beside the event loop, in a thread."""
+        return await trio.to_thread.run_sync(work)
+
+
+def _by_name(
+    function: Function[..., Any], args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> Mapping[str, object]:
+    if args:
+        raise TypeError(f"the arguments of {function!r} go by name, as on the wire")
+    return kwargs

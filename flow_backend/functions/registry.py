@@ -1,0 +1,216 @@
+"""An app: a Python package with a schema and functions, loaded and checked as a whole."""
+
+import importlib
+import pkgutil
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from attrs import define, field
+
+from flow_backend.auth.providers import AuthProvider
+from flow_backend.errors import AppDefinitionError, FlowError, SchemaError, UnknownFunction
+from flow_backend.functions.function import Function
+from flow_backend.functions.validate import Contract, compile_contract
+from flow_backend.schema.convert import TypeConverter
+from flow_backend.schema.document import Document
+from flow_backend.schema.model import Schema, build_schema
+
+_NOT_FUNCTIONS: Final = frozenset({"schema", "auth", "cli", "web"})
+
+
+@define
+class App:
+    """An app, ready to be served.
+
+    Attributes:
+        name: the package's name.
+        schema: its tables.
+        functions: by path, such as ``tasks:move``.
+        providers: who issues its users' tokens; None if it has no ``auth.py``.
+        web: the folder of its web client, if it has one.
+    """
+
+    name: str
+    schema: Schema
+    functions: Mapping[str, Function[..., Any]]
+    providers: Sequence[AuthProvider] | None = None
+    web: Path | None = None
+
+    def bind(self, table_numbers: Mapping[str, int]) -> "BoundApp":
+        """Compile the app for a database, whose ids carry these table numbers.
+
+        Raises: AppDefinitionError if a function cannot be called from outside.
+        """
+        types = TypeConverter(dict(table_numbers))
+        contracts: dict[str, Contract] = {}
+        for path, function in self.functions.items():
+            try:
+                contracts[path] = compile_contract(function, types)
+            except SchemaError as error:
+                code = function.call.__code__
+                raise AppDefinitionError(
+                    f"{code.co_filename}:{code.co_firstlineno}: {error}"
+                ) from error
+        names = {number: name for name, number in table_numbers.items()}
+        return BoundApp(self, types, contracts, table_numbers, names)
+
+
+@define
+class BoundApp:
+    """An app compiled for one database."""
+
+    app: App
+    types: TypeConverter
+    contracts: Mapping[str, Contract]
+    table_numbers: Mapping[str, int]
+    table_names: Mapping[int, str]
+    _fields: dict[str, Mapping[str, Any]] = field(factory=dict[str, Mapping[str, Any]])
+
+    @property
+    def schema(self) -> Schema:
+        """The app's tables."""
+        return self.app.schema
+
+    def function(self, path: str, *, internal: bool) -> Function[..., Any]:
+        """Find a function.
+
+        Raises: UnknownFunction, in the same words for a missing one and for an internal one.
+        """
+        found = self.app.functions.get(path)
+        if found is None or (found.internal and not internal):
+            raise UnknownFunction(f"Could not find public function for '{path}'.")
+        return found
+
+
+def load_app(package: str) -> App:
+    """Import an app's package and collect what it declares.
+
+    Raises: AppDefinitionError that says file, line and what is wrong.
+    """
+    modules = _import_all(package)
+    try:
+        documents = _documents(modules)
+        schema = build_schema(documents)
+    except SchemaError as error:
+        raise AppDefinitionError(f"The schema of {package!r} is wrong. {error}") from error
+    functions = _functions(package, modules)
+    root = Path(next(iter(modules[package].__path__)))
+    web = root / "web"
+    return App(
+        package, schema, functions, _providers(modules, package), web if web.is_dir() else None
+    )
+
+
+def make_app(
+    name: str,
+    documents: Sequence[type[Document]],
+    functions: Mapping[str, Function[..., Any]],
+    providers: Sequence[AuthProvider] | None = None,
+) -> App:
+    """Make an app of parts that stand in no package; ``functions`` are by path."""
+    for path, function in functions.items():
+        function.path = path
+    return App(name, build_schema(documents), dict(functions), providers)
+
+
+def _import_all(package: str) -> dict[str, ModuleType]:
+    """Import a package and its modules; the names are dotted, whole."""
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    root = _import(package, package)
+    if not hasattr(root, "__path__"):
+        raise AppDefinitionError(
+            f"{package!r} is a module, but an app is a package: a folder with an __init__.py, "
+            "a schema.py and its functions"
+        )
+    modules = {package: root}
+    for info in pkgutil.walk_packages(root.__path__, package + "."):
+        last = info.name.rpartition(".")[2]
+        if last.startswith("_") or last in {"cli", "web"}:
+            continue
+        modules[info.name] = _import(info.name, package)
+    return modules
+
+
+def _import(name: str, package: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name == package:
+            raise AppDefinitionError(
+                f"There is no package {package!r} here ({Path.cwd()}). Start in the folder that "
+                "holds it, or name another with --app."
+            ) from error
+        raise AppDefinitionError(_where(error, name)) from error
+    except Exception as error:
+        raise AppDefinitionError(_where(error, name)) from error
+
+
+def _where(error: BaseException, module: str) -> str:
+    """Say in which file and line of the app an error arose, and which."""
+    what = str(error) if isinstance(error, FlowError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "importlib" not in frame.filename and "flow_backend" not in frame.filename
+    ]
+    if not frames:
+        return f"{module}: {what}"
+    return f"{frames[-1].filename}:{frames[-1].lineno}: {what}"
+
+
+def _documents(modules: Mapping[str, ModuleType]) -> list[type[Document]]:
+    found: dict[type[Document], None] = {}
+    for module in modules.values():
+        for value in vars(module).values():
+            if (
+                isinstance(value, type)
+                and issubclass(value, Document)
+                and value is not Document
+                and value.__module__ == module.__name__
+            ):
+                if "__table__" not in vars(value):
+                    raise SchemaError(
+                        f'{module.__file__}: {value.__name__} needs @document("table_name")'
+                    )
+                found[value] = None
+    return list(found)
+
+
+def _functions(package: str, modules: Mapping[str, ModuleType]) -> dict[str, Function[..., Any]]:
+    functions: dict[str, Function[..., Any]] = {}
+    for module_name, module in modules.items():
+        inner = module_name[len(package) + 1 :].replace(".", "/")
+        if not inner or inner in _NOT_FUNCTIONS:
+            continue
+        for value in vars(module).values():
+            if not isinstance(value, Function) or value.call.__module__ != module_name:
+                continue
+            function: Function[..., Any] = value
+            path = f"{inner}:{function.name}"
+            if functions.get(path, function) is not function:
+                raise AppDefinitionError(
+                    f"{module.__file__}: two functions are called {path!r}; rename one"
+                )
+            function.path = path
+            functions[path] = function
+    return functions
+
+
+def _providers(modules: Mapping[str, ModuleType], package: str) -> Sequence[AuthProvider] | None:
+    module = modules.get(f"{package}.auth")
+    if module is None:
+        return None
+    providers = getattr(module, "providers", None)
+    if not isinstance(providers, Sequence) or isinstance(providers, str):
+        raise AppDefinitionError(
+            f"{module.__file__}: auth.py declares a list named providers, such as "
+            "providers = [OpenIdConnect(domain=..., application_id=...)]"
+        )
+    return list(providers)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]

@@ -1,0 +1,139 @@
+"""Documents: frozen, typed classes whose fields are decoded when they are first looked at."""
+
+from collections.abc import Callable, Mapping
+from datetime import date as Date  # noqa: N812  # The names that app code uses.
+from datetime import time as Time  # noqa: N812
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    NewType,
+    Self,
+    TypeVar,
+    cast,
+    dataclass_transform,
+)
+
+import attrs
+
+from flow_backend.errors import SchemaError
+from flow_backend.schema.index import Index, IndexDeclaration
+
+D = TypeVar("D", bound="Document")
+D_co = TypeVar("D_co", covariant=True)
+
+Instant = NewType("Instant", float)
+"""A point in time: milliseconds since the Unix epoch, as JavaScript's ``Date.now()``."""
+
+__all__ = ["Date", "Document", "Id", "Instant", "Time", "document", "stored"]
+
+
+class Id(str, Generic[D_co]):
+    """The id of a document. ``Id["Board"]`` names the class: an ``Id[Board]`` is no ``Id[Task]``."""
+
+    __slots__ = ()
+
+
+Stored = tuple[str, float, bytes, bool]
+"""Id, creation time in ms, the document's bytes, and whether they are of today's schema."""
+
+
+class Document:
+    """The base of all documents. Declare one with :func:`document`."""
+
+    # Empty on a document that was not yet inserted.
+    __slots__ = ("_stored",)
+
+    __table__: ClassVar[str]
+    __indexes__: ClassVar[tuple[IndexDeclaration, ...]]
+    __decode__: ClassVar[Callable[[bytes], Mapping[str, object]]]
+
+    @property
+    def id(self) -> Id[Self]:
+        """The document's id. Only a document that was read has one."""
+        return cast("Id[Self]", self._read("id")[0])
+
+    @property
+    def created(self) -> Instant:
+        """When the document was inserted."""
+        return Instant(self._read("created")[1])
+
+    def _read(self, what: str) -> Stored:
+        try:
+            return cast("Stored", object.__getattribute__(self, "_stored"))
+        except AttributeError:
+            raise AttributeError(
+                f"this {type(self).__name__} has no {what} yet: insert it, and read it again"
+            ) from None
+
+    if not TYPE_CHECKING:  # Seen by a checker, __getattr__ would allow every name.
+
+        def __getattr__(self, name: str) -> object:
+            # Called only for an empty slot, so the document is decoded once, and if it is needed.
+            cls = type(self)
+            if name in {"id", "created"}:
+                self._read(name)  # Says that the document has none yet.
+            if name.startswith("_") or name not in cls.__slots__:
+                raise AttributeError(f"{cls.__name__} has no field {name!r}")
+            raw = self._read(name)[2]
+            for field, value in cls.__decode__(raw).items():
+                object.__setattr__(self, field, value)
+            return object.__getattribute__(self, name)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return _identity(self) == _identity(cast("Document", other))
+
+    def __hash__(self) -> int:
+        return hash(_identity(self))
+
+
+def _identity(document: Document) -> tuple[object, ...]:
+    """What makes two documents equal: their id, if they have one, and their fields."""
+    place = stored_of(document)
+    fields = cast("tuple[attrs.Attribute[Any], ...]", attrs.fields(cast("Any", type(document))))
+    return (place and place[0], *(getattr(document, field.name) for field in fields))
+
+
+def stored(cls: type[D], id: str, created: float, raw: bytes, current: bool) -> D:
+    """Make a document of what storage keeps: no ``__init__`` is run and nothing is decoded."""
+    made = cls.__new__(cls)
+    object.__setattr__(made, "_stored", (Id(id), created, raw, current))
+    return made
+
+
+def stored_of(document: Document) -> Stored | None:
+    """Give what a document was read from, or None for one that was not read."""
+    try:
+        return cast("Stored", object.__getattribute__(document, "_stored"))
+    except AttributeError:
+        return None
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(attrs.field,))
+def document(table: str) -> Callable[[type[D]], type[D]]:
+    """Declare a document class and the name of its table.
+
+    The class becomes a frozen, slotted, keyword-only attrs class. Fields are annotated; indexes are
+    plain class attributes.
+
+    Raises: SchemaError if the class cannot be a table.
+    """
+
+    def wrap(cls: type[D]) -> type[D]:
+        if not issubclass(cls, Document):
+            raise SchemaError(f"{cls.__name__} must inherit from Document to be a table")
+        declared = [value for value in vars(cls).values() if isinstance(value, Index)]
+        # Slots make a new class, so the one that attrs returns counts.
+        made = cast(
+            "type[D]", attrs.frozen(kw_only=True, eq=False, weakref_slot=False)(cast("Any", cls))
+        )
+        made.__table__ = table
+        made.__indexes__ = tuple(
+            IndexDeclaration(index.name, index.fields, index.unique) for index in declared
+        )
+        return made
+
+    return wrap

@@ -1,0 +1,192 @@
+"""The schema of an app: its document classes, read into what storage must know."""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, time
+from types import NoneType
+from typing import Any, Final, Literal, cast, get_args, get_origin
+
+import attrs
+import orjson
+from attrs import field, frozen
+
+from flow_backend.errors import SchemaError
+from flow_backend.schema.convert import TypeConverter, is_id, is_union, table_of_id, wire_fields
+from flow_backend.schema.document import Document, Instant
+from flow_backend.schema.table import ColumnKind, FieldSpec, IndexSpec, TableSpec
+from flow_backend.values.encode import from_wire
+from flow_backend.values.value import Int64, JsonValue
+
+_IDENTIFIER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_RESERVED_INDEXES: Final = frozenset({"by_id", "by_creation_time"})
+_MAX_INDEXES: Final = 64
+
+
+@frozen
+class Schema:
+    """All tables of an app.
+
+    Attributes:
+        documents: the class of each table.
+        tables: what storage must know of each table.
+        types: for each table the annotation of each field.
+    """
+
+    documents: Mapping[str, type[Document]] = field(factory=dict[str, type[Document]])
+    tables: Mapping[str, TableSpec] = field(factory=dict[str, TableSpec])
+    types: Mapping[str, Mapping[str, Any]] = field(factory=dict[str, Mapping[str, Any]])
+
+
+def build_schema(classes: Iterable[type[Document]]) -> Schema:
+    """Read document classes.
+
+    Raises: SchemaError that names the class and says what to change.
+    """
+    documents: dict[str, type[Document]] = {}
+    for cls in classes:
+        table = cls.__table__
+        if table in documents:
+            raise SchemaError(
+                f"{cls.__name__} and {documents[table].__name__} are both table {table!r}"
+            )
+        _check_name(table, f"{cls.__name__}: the table name")
+        documents[table] = cls
+    converter = TypeConverter()
+    tables: dict[str, TableSpec] = {}
+    types: dict[str, Mapping[str, Any]] = {}
+    for table, cls in documents.items():
+        types[table] = dict(wire_fields(cls))
+        tables[table] = _table_spec(cls, types[table], converter, documents)
+        cls.__decode__ = _decoder(types[table], tables[table], converter)
+    return Schema(documents, tables, types)
+
+
+def _check_name(name: str, what: str) -> None:
+    if _IDENTIFIER.fullmatch(name) is None:
+        raise SchemaError(
+            f"{what} {name!r} must be 1 to 64 letters, digits and underscores, a letter first"
+        )
+
+
+def _table_spec(
+    cls: type[Document],
+    types: Mapping[str, Any],
+    converter: TypeConverter,
+    documents: Mapping[str, type[Document]],
+) -> TableSpec:
+    fields: dict[str, FieldSpec] = {}
+    references: dict[str, str] = {}
+    for each in attrs.fields(cast("Any", cls)):
+        where = f"{cls.__name__}.{each.name}"
+        if each.name.startswith("_") or each.name in {"id", "created"}:
+            raise SchemaError(f"{where}: names with a leading underscore, id and created are taken")
+        _check_name(each.name, f"{cls.__name__}: the field name")
+        annotation = types[each.name]
+        converter.check(annotation, where)
+        default = _default_of(each)
+        wire = None if default is attrs.NOTHING else converter.to_wire(default, annotation)
+        has_default = default is not attrs.NOTHING
+        fields[each.name] = FieldSpec(each.name, column_kind(annotation), has_default, wire)
+        target = _reference(annotation)
+        if target is not None:
+            if target not in documents:
+                raise SchemaError(f"{where}: points to table {target!r}, which is not in the app")
+            references[each.name] = target
+    indexes = _index_specs(cls, fields)
+    described = [(n, repr(types[n]), f.has_default, f.default) for n, f in sorted(fields.items())]
+    fingerprint = hashlib.sha256(orjson.dumps(described)).hexdigest()[:16]
+    return TableSpec(cls.__table__, fields, indexes, references, fingerprint)
+
+
+def _default_of(each: Any) -> object:
+    default: object = each.default
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # It is a class at run time.
+        return cast("Any", default).factory()
+    return default
+
+
+def _reference(annotation: Any) -> str | None:
+    """Give the table that a field points to, if it holds one id (or null)."""
+    kinds = [kind for kind in _members(annotation) if kind is not NoneType]
+    return table_of_id(kinds[0]) if len(kinds) == 1 and is_id(kinds[0]) else None
+
+
+def _index_specs(cls: type[Document], fields: Mapping[str, FieldSpec]) -> tuple[IndexSpec, ...]:
+    seen: dict[tuple[str, ...], str] = {}
+    specs: list[IndexSpec] = []
+    for index in cls.__indexes__:
+        where = f"{cls.__name__}.{index.name}"
+        _check_name(index.name, f"{cls.__name__}: the index name")
+        if index.name in _RESERVED_INDEXES:
+            raise SchemaError(f"{where}: every table has this index already; choose another name")
+        for name in index.fields:
+            if name not in fields:
+                raise SchemaError(
+                    f"{where}: the index names the field {name!r}, which {cls.__name__} does not "
+                    f"have; its fields are {', '.join(fields)}"
+                )
+        if index.fields in seen:
+            raise SchemaError(f"{where}: has the same fields as {seen[index.fields]}; keep one")
+        seen[index.fields] = index.name
+        specs.append(IndexSpec(index.name, index.fields, index.unique))
+    if len(specs) > _MAX_INDEXES:
+        raise SchemaError(f"{cls.__name__}: has {len(specs)} indexes; {_MAX_INDEXES} is the most")
+    return tuple(specs)
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if is_union(annotation) else (annotation,)
+
+
+def column_kind(annotation: Any) -> ColumnKind:
+    """Say how a field of this type is kept in a column: natively where SQL's order is ours."""
+    kinds = {_column_kind_of_one(kind) for kind in _members(annotation) if kind is not NoneType}
+    return kinds.pop() if len(kinds) == 1 and len(_distinct(annotation)) == 1 else ColumnKind.KEY
+
+
+def _distinct(annotation: Any) -> set[Any]:
+    return {kind for kind in _members(annotation) if kind is not NoneType}
+
+
+def _column_kind_of_one(kind: Any) -> ColumnKind:
+    if kind in {str, date, time} or is_id(kind):
+        return ColumnKind.TEXT
+    if get_origin(kind) is Literal and all(isinstance(each, str) for each in get_args(kind)):
+        return ColumnKind.TEXT
+    if kind in {int, bool, Int64}:
+        return ColumnKind.INTEGER
+    return ColumnKind.REAL if kind is Instant else ColumnKind.KEY
+
+
+# --- Reading stored documents ---------------------------------------------------------------------
+
+_PLAIN: Final = frozenset({str, bool, NoneType})
+
+
+def _decoder(
+    types: Mapping[str, Any], spec: TableSpec, converter: TypeConverter
+) -> Callable[[bytes], Mapping[str, object]]:
+    """Make what decodes a stored document. It was checked when it was written: most is taken as is."""
+    plain = [name for name, kind in types.items() if _is_plain(kind)]
+    other = [(name, kind) for name, kind in types.items() if not _is_plain(kind)]
+
+    def decode(raw: bytes) -> Mapping[str, object]:
+        document = spec.read(raw)
+        fields: dict[str, object] = {name: document[name] for name in plain}
+        for name, kind in other:
+            fields[name] = _decode_field(document[name], kind, converter)
+        return fields
+
+    return decode
+
+
+def _is_plain(annotation: Any) -> bool:
+    """Say whether JSON gives a value of this type already; an id is a string then, and is one."""
+    return all(kind in _PLAIN or is_id(kind) for kind in _members(annotation))
+
+
+def _decode_field(wire: JsonValue, annotation: Any, converter: TypeConverter) -> object:
+    if wire is None and NoneType in _members(annotation):
+        return None
+    return converter.structure(from_wire(wire), annotation)
