@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -27,15 +27,15 @@ CONNECTIONS = [
 ]
 
 
-def _as_json(value: Any) -> object:
+def _as_json(value: object) -> object:
     """Give an intent as it stands in a transcript."""
-    if attrs.has(type(value)):
-        fields = attrs.fields_dict(type(value))
-        return {
-            "is": type(value).__name__,
-            **{name: _as_json(getattr(value, name)) for name in fields},
-        }
-    return [_as_json(one) for one in value] if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return [_as_json(one) for one in cast("tuple[object, ...]", value)]
+    kind: type[Any] = type(value)
+    if not attrs.has(kind):
+        return value
+    fields = {name: _as_json(getattr(value, name)) for name in attrs.fields_dict(kind)}
+    return {"is": kind.__name__, **fields}
 
 
 def _lines(message: Mapping[str, Any]) -> list[str]:
