@@ -153,10 +153,15 @@ async def _get(client: httpx.AsyncClient, url: str) -> bytes:
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise AuthUnavailable(f"{url} answered in a compressed form that was not asked for")
         body = bytearray()
-        async for part in response.aiter_raw():
-            body += part
-            if len(body) > FETCH_BYTES_MAX:
-                raise AuthUnavailable(f"{url} answered with more than {FETCH_BYTES_MAX} bytes")
+        # To leave the loop would leave the client's generators to the garbage collector. A cancel
+        # unwinds them from the innermost one.
+        with trio.CancelScope() as reading:
+            async for part in response.aiter_raw():
+                body += part
+                if len(body) > FETCH_BYTES_MAX:
+                    reading.cancel()
+    if len(body) > FETCH_BYTES_MAX:
+        raise AuthUnavailable(f"{url} answered with more than {FETCH_BYTES_MAX} bytes")
     return bytes(body)
 
 

@@ -1,11 +1,13 @@
 """What a function sees of its caller, and when two callers are the same."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 
 from flow_backend.auth.identity import Identity, VerifiedToken
 from flow_backend.errors import AuthRejected
+from flow_backend.values.value import JsonValue
 from tests.auth.signing import ISSUER, NOW, claims, sign
 from tests.auth.test_token_table import CUSTOM, NO_AUDIENCE, custom, sign_es, verifier
 
@@ -117,7 +119,7 @@ def test_claim_named_like_a_path_wins_over_the_path(order: int) -> None:
 
 @pytest.mark.parametrize("name", ["tokenIdentifier", "subject", "issuer"])
 @pytest.mark.parametrize("make", [from_openid, from_custom])
-def test_no_claim_passes_for_who_someone_is(make, name: str) -> None:
+def test_no_claim_passes_for_who_someone_is(make: Callable[..., Identity], name: str) -> None:
     identity = make(**{name: "root"})
 
     assert name not in identity.claims
@@ -156,7 +158,7 @@ def test_odd_standard_claims(claim: str, value: object, attribute: str, expected
 
 
 @pytest.mark.parametrize("make", [from_openid, from_custom])
-def test_refreshed_token_is_the_same_identity(make) -> None:
+def test_refreshed_token_is_the_same_identity(make: Callable[..., Identity]) -> None:
     """Else each refresh would run all live queries of the person again."""
     first = make(email="a@x", iat=1, exp=2, nbf=1, jti="a")
     second = make(email="a@x", iat=3, exp=4, nbf=3, jti="b")
@@ -191,7 +193,7 @@ def test_key_does_not_depend_on_the_order_of_claims() -> None:
 
 
 def test_nothing_changes_an_identity() -> None:
-    roles = {"roles": ["user"]}
+    roles: dict[str, JsonValue] = {"roles": ["user"]}
     identity = Identity(token_identifier="a|b", issuer="a", subject="b", claims=roles)
 
     roles["roles"] = ["admin"]
@@ -239,7 +241,7 @@ def test_given_token_identifier_wins_over_the_parts() -> None:
         {"tokenIdentifier": "a|b", "x": json.loads("[" * 80 + "]" * 80)},
     ],
 )
-def test_acting_as_no_one_is_rejected(attributes) -> None:
+def test_acting_as_no_one_is_rejected(attributes: dict[str, JsonValue]) -> None:
     with pytest.raises(AuthRejected) as caught:
         Identity.from_attributes(attributes)
 
