@@ -1,0 +1,150 @@
+"""The files of a database: their directory, the lock that keeps others out, and SQLite's log.
+
+A simulated disk has these operations, too: storage does all else through SQLite.
+"""
+
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Protocol
+
+from attrs import define, field
+
+from flow_backend.errors import StartError
+
+CANNOT_CREATE: Final = 73
+DATABASE: Final = "flow.sqlite3"
+LOCK: Final = "flow.lock"
+_COPY_BYTES: Final = 2**20
+
+
+class Files(Protocol):
+    """What storage needs of the disk beside SQLite."""
+
+    @property
+    def vfs(self) -> str | None:
+        """The name of SQLite's VFS; None for its own."""
+        ...
+
+    @property
+    def database(self) -> str:
+        """The database file, as SQLite is to open it."""
+        ...
+
+    def prepare(self) -> None:
+        """Make the directory and the file, durably, and lock out every other process.
+
+        Raises: StartError if another process has the lock, or the directory cannot be written.
+        """
+        ...
+
+    def renew_log(self) -> bool:
+        """If the last process left a log, put a copy that is surely on disk in its place.
+
+        Returns: whether there was a log, which a clean stop does not leave.
+        """
+        ...
+
+    def release(self) -> None:
+        """Give up the lock."""
+        ...
+
+
+@define
+class SystemFiles:
+    """The files of a directory on a real disk."""
+
+    directory: Path
+    _lock: int | None = field(default=None, init=False)
+
+    @property
+    def vfs(self) -> str | None:
+        """SQLite's own."""
+        return None
+
+    @property
+    def database(self) -> str:
+        """The path of the file."""
+        return str(self.directory / DATABASE)
+
+    def prepare(self) -> None:
+        """Make the directory and the file, durably, and take the lock."""
+        try:
+            _make_directory(self.directory)
+            self._take_lock()
+            self._make_database()
+        except OSError as error:
+            self.release()
+            raise StartError(
+                f"cannot write in the data directory {self.directory}: {error.strerror or error}; "
+                "give another one, or the right to write in it",
+                CANNOT_CREATE,
+            ) from error
+
+    def renew_log(self) -> bool:
+        """Put a copy that is surely on disk in the place of a log that was left."""
+        # After a failed fsync the kernel may count pages as clean that never reached the disk. A
+        # log that is read and written anew is on disk whatever happened before (guarantee B3).
+        log = Path(f"{self.database}-wal")
+        if not log.exists() or log.stat().st_size == 0:
+            return False
+        copy = Path(f"{self.database}-wal.copy")
+        with log.open("rb") as source, open(copy, "wb", opener=_open_private) as target:
+            while piece := source.read(_COPY_BYTES):
+                target.write(piece)
+            target.flush()
+            os.fsync(target.fileno())
+        copy.replace(log)
+        Path(f"{self.database}-shm").unlink(missing_ok=True)
+        _sync_directory(self.directory)
+        return True
+
+    def release(self) -> None:
+        """Give up the lock."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _take_lock(self) -> None:
+        path = self.directory / LOCK
+        self._lock = lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(lock, 32).decode("ascii", "replace").strip() or "unknown"
+            self.release()
+            raise StartError(
+                f"another server (process {holder}) uses the data directory {self.directory}; stop "
+                "it first, or give this one a directory of its own",
+                CANNOT_CREATE,
+            ) from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+
+    def _make_database(self) -> None:
+        # SQLite would make it readable by all; its log and index take over the file's mode.
+        with suppress(FileExistsError):
+            os.close(os.open(self.database, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            _sync_directory(self.directory)
+
+
+def _make_directory(directory: Path) -> None:
+    """Make a directory and what is missing above it; each is on disk before the next."""
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(mode=0o700)
+        _sync_directory(path)
+        _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)

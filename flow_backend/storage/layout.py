@@ -1,0 +1,280 @@
+"""The tables in the file: creates them, and brings them to today's schema.
+
+A Flow table is an SQL table of the same name: the system fields, the indexed fields as columns,
+and the whole document as JSON. A column or index that is new, or means something else now, is
+filled from the documents; all of it happens in one transaction of the start.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple, TypeVar, cast
+
+import orjson
+
+from flow_backend.errors import InvalidValue, StartError
+from flow_backend.schema.table import FieldSpec, IndexSpec, TableSpec
+from flow_backend.storage import commit_log, request_records
+from flow_backend.storage.base import TableName
+from flow_backend.storage.connection import Connection
+from flow_backend.storage.scan import quote
+from flow_backend.storage.tables import StoredTable, index_name
+
+FORMAT: Final = 1
+"""The version of the file's own layout; a file of a higher one is refused."""
+
+FIRST_NUMBER: Final = 10_001
+FIRST_SYSTEM_NUMBER: Final = 513
+"""Ids carry their table's number; those of system tables lie below those of an app's."""
+
+_BACKFILL_ROWS: Final = 1_000
+
+_SYSTEM: Final = (
+    "CREATE TABLE _meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE _clock (only INTEGER PRIMARY KEY CHECK (only = 1), "
+    "ts INTEGER NOT NULL, created_at REAL NOT NULL)",
+    "CREATE TABLE _tables (name TEXT PRIMARY KEY, number INTEGER NOT NULL UNIQUE, "
+    "version INTEGER NOT NULL, fingerprint TEXT NOT NULL, columns BLOB NOT NULL, "
+    "indexes BLOB NOT NULL) WITHOUT ROWID",
+    commit_log.CREATE,
+    request_records.CREATE,
+    request_records.CREATE_SESSIONS,
+    "INSERT INTO _meta (name, value) VALUES ('clean_stop', 1), ('instance', hex(randomblob(16)))",
+)
+
+T = TypeVar("T")
+
+
+class _Known(NamedTuple):
+    """A table as the file has it."""
+
+    name: str
+    number: int
+    version: int
+    fingerprint: str
+    columns: Mapping[str, object]
+    indexes: Mapping[str, object]
+
+
+def create_system_tables(connection: Connection, first_ts: int) -> None:
+    """Create what every database has; creating it counts as the first commit."""
+    for statement in _SYSTEM:
+        connection.execute(statement)
+    connection.execute("INSERT INTO _meta (name, value) VALUES ('format', ?)", (FORMAT,))
+    connection.execute("INSERT INTO _clock (only, ts, created_at) VALUES (1, ?, 0.0)", (first_ts,))
+
+
+def apply_schema(
+    connection: Connection, specs: Sequence[TableSpec]
+) -> tuple[dict[TableName, StoredTable], bool]:
+    """Bring the tables to today's schema, inside the caller's transaction.
+
+    A table that left the schema stays as it is; columns that no index names any more may stay.
+
+    Returns: the tables of the schema, and whether anything had to change.
+    Raises: StartError if the schema does not fit SQL's names or the documents.
+    """
+    _check_names(specs)
+    known = _read_known(connection)
+    numbers = {table.number for table in known.values()}
+    tables = dict[TableName, StoredTable]()
+    changed = False
+    for spec in specs:
+        before = known.get(spec.name)
+        if before is None:
+            before = _create_table(connection, spec, _free_number(spec.name, numbers))
+            numbers.add(before.number)
+            changed = True
+        after = _change_table(connection, spec, before)
+        if after != before:
+            changed = True
+            _remember(connection, after)
+        tables[TableName(spec.name)] = StoredTable(spec, after.number, after.version)
+    return tables, changed
+
+
+def _check_names(specs: Sequence[TableSpec]) -> None:
+    """Refuse names that differ only in case: SQL would take them for the same."""
+    _check_distinct("tables", [spec.name for spec in specs])
+    for spec in specs:
+        _check_distinct(
+            f'indexed fields of table "{spec.name}"', [column.name for column in spec.columns]
+        )
+        _check_distinct(
+            f'indexes of table "{spec.name}"', [index.name for index in spec.all_indexes]
+        )
+
+
+def _check_distinct(what: str, names: Sequence[str]) -> None:
+    seen = dict[str, str]()
+    for name in names:
+        other = seen.setdefault(name.lower(), name)
+        if other is not name:
+            raise StartError(
+                f'two {what} are called "{other}" and "{name}"; the database cannot tell names '
+                "apart that differ only in case: rename one of them"
+            )
+
+
+def _read_known(connection: Connection) -> dict[str, _Known]:
+    rows = connection.execute(
+        "SELECT name, number, version, fingerprint, columns, indexes FROM _tables"
+    ).fetchall()
+    known = dict[str, _Known]()
+    for row in cast("list[tuple[str, int, int, str, bytes, bytes]]", rows):
+        name, number, version, fingerprint, columns, indexes = row
+        known[name] = _Known(
+            name, number, version, fingerprint, orjson.loads(columns), orjson.loads(indexes)
+        )
+    return known
+
+
+def _remember(connection: Connection, table: _Known) -> None:
+    row = (*table[:4], orjson.dumps(table.columns), orjson.dumps(table.indexes))
+    connection.execute("INSERT OR REPLACE INTO _tables VALUES (?, ?, ?, ?, ?, ?)", row)
+
+
+def _free_number(name: str, taken: set[int]) -> int:
+    number = FIRST_SYSTEM_NUMBER if name.startswith("_") else FIRST_NUMBER
+    while number in taken:
+        number += 1
+    return number
+
+
+def _create_table(connection: Connection, spec: TableSpec, number: int) -> _Known:
+    table = quote(spec.name)
+    connection.execute(
+        f"CREATE TABLE {table} (_rowid INTEGER PRIMARY KEY, _id TEXT NOT NULL, "
+        "_creationTime REAL NOT NULL, _schema INTEGER NOT NULL, _document BLOB NOT NULL)"
+    )
+    connection.execute(f"CREATE UNIQUE INDEX {index_name(spec.name, 'by_id')} ON {table} (_id)")
+    connection.execute(
+        f"CREATE INDEX {index_name(spec.name, 'by_creation_time')} ON {table} (_creationTime)"
+    )
+    return _Known(spec.name, number, 0, "", {}, {})
+
+
+def _change_table(connection: Connection, spec: TableSpec, before: _Known) -> _Known:
+    """Add and fill what is new or means something else now; give the table as it is then."""
+    columns = {column.name: _print_of_column(column) for column in spec.columns}
+    indexes = {index.name: _print_of_index(index) for index in spec.indexes}
+    stale = [
+        column for column in spec.columns if before.columns.get(column.name) != columns[column.name]
+    ]
+    stale_names = {column.name for column in stale}
+    rebuilt = [
+        index
+        for index in spec.indexes
+        if before.indexes.get(index.name) != indexes[index.name]
+        or not stale_names.isdisjoint(index.fields)
+    ]
+    # First all indexes that go, since a column cannot go while an index is over it.
+    for name in {*before.indexes.keys() - indexes.keys(), *(index.name for index in rebuilt)}:
+        connection.execute(f"DROP INDEX IF EXISTS {index_name(spec.name, name)}")
+    if stale:
+        _replace_columns(connection, spec.name, stale, before)
+        _fill(connection, spec, stale)
+    for index in rebuilt:
+        _build_index(connection, spec, index)
+    current = before.version > 0 and before.fingerprint == spec.fingerprint
+    version = before.version if current else before.version + 1
+    return _Known(spec.name, before.number, version, spec.fingerprint, columns, indexes)
+
+
+def _print_of_column(column: FieldSpec) -> object:
+    # Through JSON, as what it is compared with has been there.
+    default: object = orjson.loads(orjson.dumps(column.default))
+    return [column.kind.value, column.has_default, default]
+
+
+def _print_of_index(index: IndexSpec) -> object:
+    return [list(index.fields), index.unique]
+
+
+def _replace_columns(
+    connection: Connection, table: str, columns: Sequence[FieldSpec], before: _Known
+) -> None:
+    present = {
+        cast("str", row[1]).lower(): cast("str", row[1])
+        for row in connection.execute(f"PRAGMA table_info({quote(table)})").fetchall()
+    }
+    # An index over a column that is about to go may be one that the schema still had yesterday.
+    for column in columns:
+        if (name := present.get(column.name.lower())) is not None:
+            connection.execute(f"ALTER TABLE {quote(table)} DROP COLUMN {quote(name)}")
+        connection.execute(
+            f"ALTER TABLE {quote(table)} ADD COLUMN {quote(column.name)} {column.kind.value}"
+        )
+
+
+def _fill(connection: Connection, spec: TableSpec, columns: Sequence[FieldSpec]) -> None:
+    """Fill columns from the documents, in pieces, so that memory stays small."""
+    table = StoredTable(spec, 0, 0)
+    wanted = {column.name for column in columns}
+    places = [place for place, (name, _) in enumerate(table.columns) if name in wanted]
+    settings = ", ".join(f"{quote(table.columns[place][0])} = ?" for place in places)
+    update = f"UPDATE {quote(spec.name)} SET {settings} WHERE _rowid = ?"  # noqa: S608  # Quoted names of the schema.
+    for rows in _row_pieces(connection, spec.name):
+        bound = list[tuple[object, ...]]()
+        for rowid, row_id, raw in rows:
+            try:
+                values = table.column_values(spec.read(raw))
+            except InvalidValue as error:
+                raise StartError(
+                    f'document {row_id} of table "{spec.name}" does not fit its indexes: {error}; '
+                    "change the document with the previous version, then start this one"
+                ) from error
+            bound.append((*[values[place] for place in places], rowid))
+        connection.executemany(update, cast("list[tuple[int, ...]]", bound))
+
+
+def _row_pieces(connection: Connection, table: str) -> Iterator[list[tuple[int, str, bytes]]]:
+    query = (
+        f"SELECT _rowid, _id, _document FROM {quote(table)} "  # noqa: S608  # A quoted name.
+        "WHERE _rowid > ? ORDER BY _rowid LIMIT ?"
+    )
+    last = 0
+    while rows := connection.execute(query, (last, _BACKFILL_ROWS)).fetchall():
+        typed = cast("list[tuple[int, str, bytes]]", rows)
+        last = typed[-1][0]
+        yield typed
+
+
+def _build_index(connection: Connection, spec: TableSpec, index: IndexSpec) -> None:
+    names = [quote(name) for name in index.fields]
+    table = quote(spec.name)
+    connection.execute(
+        f"CREATE INDEX {index_name(spec.name, index.name)} ON {table} "
+        f"({', '.join([*names, '_creationTime'])})"
+    )
+    if index.unique:
+        _check_unique(connection, spec, index)
+
+
+def _check_unique(connection: Connection, spec: TableSpec, index: IndexSpec) -> None:
+    table = StoredTable(spec, 0, 0)
+    [unique] = [found for found in table.unique_indexes if found.spec is index]
+    names = [quote(name) for name in index.fields]
+    nulls = " AND ".join(f"{name} IS NOT NULL AND {name} IS NOT x'03'" for name in names)
+    twice = connection.execute(
+        f"SELECT min(_id), max(_id) FROM {quote(spec.name)} WHERE {nulls} "  # noqa: S608  # Quoted names.
+        f"GROUP BY {', '.join(names)} HAVING count(*) > 1 LIMIT 1"
+    ).fetchall()
+    if twice:
+        one, other = cast("tuple[str, str]", twice[0])
+        raise StartError(
+            f'the index "{unique.spec.name}" of table "{spec.name}" is unique, but documents {one} '
+            f"and {other} have the same {', '.join(index.fields)}; change one of them with the "
+            "previous version, then start this one"
+        )
+
+
+def in_transaction(connection: Connection, work: Callable[[], T]) -> T:
+    """Do something in a transaction; an error undoes it all."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = work()
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+    return result

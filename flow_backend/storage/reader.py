@@ -1,0 +1,90 @@
+"""Reads rows over one connection; the writer and every snapshot have one of these."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import cast
+
+import apsw
+
+from flow_backend.errors import DocumentError, LocalProtocolError
+from flow_backend.storage.base import IndexBounds, StoredRow, TableName
+from flow_backend.storage.connection import Connection, Cursor
+from flow_backend.storage.scan import Statement
+from flow_backend.storage.tables import StoredTable
+
+
+class TableReader:
+    """Gets and scans.
+
+    ``failed`` turns an error of SQLite into the one to raise.
+    Owns: the cursors of the scans under way; all are closed by :meth:`end`.
+    """
+
+    __slots__ = ("_busy", "_connection", "_failed", "_idle", "_period", "_point", "_tables")
+
+    def __init__(
+        self,
+        connection: Connection,
+        tables: Mapping[TableName, StoredTable],
+        failed: Callable[[apsw.Error], Exception],
+    ) -> None:
+        self._connection = connection
+        self._tables = tables
+        self._failed = failed
+        self._point = connection.cursor()
+        self._idle = list[Cursor]()
+        self._busy = set[Cursor]()
+        self._period = 0
+
+    def table(self, name: TableName) -> StoredTable:
+        """Give a table of today's schema.
+
+        Raises: DocumentError if there is none of this name.
+        """
+        table = self._tables.get(name)
+        if table is None:
+            raise DocumentError(
+                f'there is no table "{name}"; the schema has {", ".join(sorted(self._tables))}'
+            )
+        return table
+
+    def get(self, table: TableName, id: str) -> StoredRow | None:  # The interface's word.
+        """Give the row with this id, or None."""
+        try:
+            # To the end, not fetchone(): a statement that has not ended would hold its snapshot.
+            rows = self._point.execute(self.table(table).get_sql, (id,)).fetchall()
+        except apsw.Error as error:
+            raise self._failed(error) from error
+        return cast("StoredRow", rows[0]) if rows else None
+
+    def scan(self, bounds: IndexBounds, *, descending: bool = False) -> Iterator[StoredRow]:
+        """Give the rows in index order; SQLite steps as they are consumed.
+
+        Raises: InvalidRange if the bounds do not fit the table's index.
+        """
+        return self._rows(self.table(bounds.table).scan(bounds, descending), self._period)
+
+    def end(self) -> None:
+        """End all scans under way: rows of one period are not read in the next."""
+        self._period += 1
+        while self._busy:
+            self._busy.pop().close(True)
+
+    def _rows(self, statements: list[Statement], period: int) -> Iterator[StoredRow]:
+        if period != self._period:
+            raise LocalProtocolError("rows were read after the end of their snapshot")
+        cursor = self._idle.pop() if self._idle else self._connection.cursor()
+        self._busy.add(cursor)
+        used_up = False
+        try:
+            for text, bound in statements:
+                # Straight from the cursor: a loop of ours would cost as much as SQLite itself.
+                yield from cast("Iterator[StoredRow]", cursor.execute(text, bound))
+            used_up = True
+        except apsw.Error as error:
+            raise self._failed(error) from error
+        finally:
+            self._busy.discard(cursor)
+            if used_up:
+                self._idle.append(cursor)
+            else:
+                cursor.close(True)

@@ -1,0 +1,195 @@
+"""Turns the bounds of a scan into SQL that walks one index and sorts nothing.
+
+A range between two places of an index is cut into pieces, each of which SQLite finds with one
+search: equal on the leading columns, then a range of the next. Run one after the other, they give
+the rows in order; no piece skips rows that it has to read.
+"""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from flow_backend.errors import InvalidRange, InvalidValue
+from flow_backend.schema.table import ColumnKind, SqlValue, key_part
+from flow_backend.storage.base import IndexBounds
+from flow_backend.storage.keys import Cut, IndexKeys, KeyColumn
+from flow_backend.values.encode import from_wire
+from flow_backend.values.value import JsonValue
+
+Statement = tuple[str, tuple[SqlValue, ...]]
+"""A statement's text and what is bound to it."""
+
+_LEAST: Final[dict[ColumnKind | None, SqlValue]] = {
+    ColumnKind.TEXT: "",
+    ColumnKind.INTEGER: float("-inf"),
+    ColumnKind.REAL: float("-inf"),
+    ColumnKind.KEY: b"",
+}
+"""The least value that is not NULL. SQLite finds `>=` it in an index, but not `IS NOT NULL`."""
+
+
+class _Bound(NamedTuple):
+    """One end of a range of one column: the comparison and what to compare with."""
+
+    operator: str
+    value: SqlValue
+
+
+class _Piece(NamedTuple):
+    """Equal on the first columns, then at most a range of the next; ``is_null`` is that range."""
+
+    equal: tuple[SqlValue, ...]
+    lower: _Bound | None = None
+    upper: _Bound | None = None
+    is_null: bool = False
+
+
+class IndexScan:
+    """The SQL texts of the scans of one index; each is built when it is first needed."""
+
+    def __init__(self, keys: IndexKeys, table_sql: str, index_sql: str, row_sql: str) -> None:
+        self._keys = keys
+        self._select = f"SELECT {row_sql} FROM {table_sql} INDEXED BY {index_sql}"  # noqa: S608  # Quoted names of the schema.
+        self._names = tuple(quote(column.name) for column in keys.columns)
+        self._texts = dict[tuple[int, str, str, bool, bool], str]()
+
+    def statements(self, bounds: IndexBounds, descending: bool) -> list[Statement]:
+        """Give the statements whose rows, one after the other, are those of the scan.
+
+        Raises: InvalidRange if the bounds do not fit the index.
+        """
+        start, stop = self._keys.span(bounds, descending)
+        if start.key >= stop.key:
+            return []
+        pieces = list(self._pieces(start, stop))
+        if descending:
+            pieces.reverse()
+        return [self._statement(piece, descending) for piece in pieces]
+
+    def _pieces(self, start: Cut, stop: Cut) -> Iterator[_Piece]:
+        """Cut what lies between two places into pieces, in ascending order."""
+        columns = self._keys.columns
+        low, high = self._bind(start), self._bind(stop)
+        common = 0
+        for mine, other in zip(start.part_keys, stop.part_keys, strict=False):
+            if mine != other:
+                break
+            common += 1
+        # From the start up: the rows that share most with it come first.
+        for place in range(len(low) - 1, common, -1):
+            bound = _Bound(">" if start.after or place < len(low) - 1 else ">=", low[place])
+            yield from _ranges(columns[place], low[:place], bound, None)
+        lower = upper = None
+        if len(low) > common:
+            strict = start.after or len(low) > common + 1
+            lower = _Bound(">" if strict else ">=", low[common])
+        if len(high) > common:
+            inclusive = stop.after and len(high) == common + 1
+            upper = _Bound("<=" if inclusive else "<", high[common])
+        if lower is None and upper is None:
+            yield _Piece(low[:common])
+        else:
+            yield from _ranges(columns[common], low[:common], lower, upper)
+        # And down to the stop: each piece shares one value more with it.
+        for place in range(common + 1, len(high)):
+            inclusive = stop.after and place == len(high) - 1
+            bound = _Bound("<=" if inclusive else "<", high[place])
+            yield from _ranges(columns[place], high[:place], None, bound)
+
+    def _bind(self, cut: Cut) -> tuple[SqlValue, ...]:
+        return tuple(
+            [
+                _bound_value(column, part)
+                for column, part in zip(self._keys.columns, cut.parts, strict=False)
+            ]
+        )
+
+    def _statement(self, piece: _Piece, descending: bool) -> Statement:
+        equal, lower, upper, is_null = piece
+        shape = (
+            len(equal),
+            lower.operator if lower else "",
+            upper.operator if upper else "",
+            is_null,
+            descending,
+        )
+        text = self._texts.get(shape)
+        if text is None:
+            text = self._texts[shape] = self._text(*shape)
+        if lower:
+            equal += (lower.value,)
+        if upper:
+            equal += (upper.value,)
+        return text, equal
+
+    def _text(self, equal: int, lower: str, upper: str, is_null: bool, descending: bool) -> str:
+        names = self._names
+        # IS and not =, so that NULL equals NULL.
+        conditions = [f"{name} IS ?" for name in names[:equal]]
+        if lower:
+            conditions.append(f"{names[equal]} {lower} ?")
+        if upper:
+            conditions.append(f"{names[equal]} {upper} ?")
+        if is_null:
+            conditions.append(f"{names[equal]} IS NULL")
+        text = self._select
+        if conditions:
+            text += " WHERE " + " AND ".join(conditions)
+        if ordered := names[equal:]:
+            direction = " DESC" if descending else ""
+            text += " ORDER BY " + ", ".join(name + direction for name in ordered)
+        return text
+
+
+def quote(name: str) -> str:
+    """Write a name so that SQL takes it for one, whatever it is."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _ranges(
+    column: KeyColumn, equal: tuple[SqlValue, ...], lower: _Bound | None, upper: _Bound | None
+) -> Iterator[_Piece]:
+    """Give the pieces of a range of one column, where NULL is the least value.
+
+    In SQL's own comparisons NULL is neither less nor more than anything.
+    """
+    if upper is not None and upper.value is None and column.nullable:
+        if upper.operator == "<=" and (lower is None or lower.operator == ">="):
+            yield _Piece(equal, is_null=True)
+        return
+    if lower is not None and lower.value is None and column.nullable:
+        # At or above null is everything; above null is everything else.
+        lower = None if lower.operator == ">=" else _Bound(">=", _LEAST[column.kind])
+    if lower is None and upper is None:
+        yield _Piece(equal)
+        return
+    if lower is None and column.nullable:
+        yield _Piece(equal, is_null=True)
+    yield _Piece(equal, lower, upper)
+
+
+def _bound_value(column: KeyColumn, wire: JsonValue) -> SqlValue:
+    """Turn one part of a place into what is compared with its column.
+
+    Unlike what a column keeps, a bound of a column of whole numbers may have a fraction.
+
+    Raises: InvalidRange if the column cannot hold anything of that type.
+    """
+    kind = column.kind
+    if kind is None:
+        return int(wire) if isinstance(wire, (int, float)) else None
+    if kind is ColumnKind.KEY:
+        return key_part(wire)
+    if wire is None:
+        return None
+    if isinstance(wire, str):
+        if kind is ColumnKind.TEXT:
+            return wire
+    elif kind is not ColumnKind.TEXT:
+        value = from_wire(wire)
+        if isinstance(value, float):
+            if value != value:
+                raise InvalidValue("NaN has no place in an index; give another bound")
+            return value + 0.0
+        if isinstance(value, int):
+            return int(value)
+    raise InvalidRange(f'the index part "{column.name}" holds {kind.value}, which {wire!r} is not')

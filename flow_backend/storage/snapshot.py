@@ -1,0 +1,74 @@
+"""A snapshot: one connection for reading, at one commit timestamp at a time."""
+
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+import apsw
+
+from flow_backend.errors import LocalProtocolError
+from flow_backend.storage import failures
+from flow_backend.storage.base import IndexBounds, StoredRow, TableName
+from flow_backend.storage.connection import Connection
+from flow_backend.storage.reader import TableReader
+from flow_backend.storage.tables import StoredTable
+from flow_backend.values.timestamp import CommitTs
+
+
+class StoredSnapshot:
+    """Implements :class:`flow_backend.storage.base.Snapshot`."""
+
+    def __init__(self, connection: Connection, tables: Mapping[TableName, StoredTable]) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor()
+        self._reader = TableReader(connection, tables, failures.of_read)
+        self._open = False
+        # Bound once: these two are called for every document that a query reads.
+        self._get = self._reader.get
+        self._scan = self._reader.scan
+
+    def begin(self) -> CommitTs:
+        """Open a snapshot of the newest state and give its timestamp."""
+        if self._open:
+            raise LocalProtocolError("begin() was called twice; end() comes between")
+        try:
+            self._cursor.execute("BEGIN")
+            self._open = True
+            # The first read opens the snapshot, and reads the timestamp that it has: no commit
+            # can come between the two.
+            [(ts,)] = self._cursor.execute("SELECT ts FROM _clock").fetchall()
+        except apsw.Error as error:
+            self.end()
+            raise failures.of_read(error) from error
+        return CommitTs(cast("int", ts))
+
+    def end(self) -> None:
+        """Close the snapshot; closing twice is harmless."""
+        if not self._open:
+            return
+        self._open = False
+        self._reader.end()
+        if self._connection.in_transaction:
+            self._cursor.execute("ROLLBACK")
+
+    def interrupt(self) -> None:
+        """Make the read that is under way fail; from any thread."""
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.end()
+        self._connection.close(True)
+
+    def get(self, table: TableName, id: str) -> StoredRow | None:  # The interface's word.
+        """Give the row with this id, or None."""
+        self._check_open()
+        return self._get(table, id)
+
+    def scan(self, bounds: IndexBounds, *, descending: bool = False) -> Iterator[StoredRow]:
+        """Give the rows in index order, reading no further than they are consumed."""
+        self._check_open()
+        return self._scan(bounds, descending=descending)
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise LocalProtocolError("a snapshot is read between begin() and end()")

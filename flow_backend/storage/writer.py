@@ -1,0 +1,331 @@
+"""The only write connection: commits batches of mutations, and looks after the file.
+
+Source: the guarantees, "Transactions", "Durability" and "Exactly once".
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, cast
+
+import apsw
+from attrs import define, field
+
+from flow_backend.errors import LocalProtocolError, NotCommitted, StorageError
+from flow_backend.schema.table import RowKeys
+from flow_backend.storage import commit_log, failures
+from flow_backend.storage.base import (
+    Committed,
+    Done,
+    InterruptedRead,
+    Job,
+    Outcome,
+    Refused,
+    RequestKey,
+    TableName,
+    Write,
+)
+from flow_backend.storage.commit_log import LogRow
+from flow_backend.storage.connection import Connection
+from flow_backend.storage.reader import TableReader
+from flow_backend.storage.request_records import Record, RequestRecords, record_of
+from flow_backend.storage.settings import StorageSettings
+from flow_backend.storage.tables import StoredTable
+from flow_backend.storage.transaction import Change, Clock, StoredTransaction
+from flow_backend.values.timestamp import LAST_TS, CommitTs
+
+_NS_PER_MS: Final = 1_000_000
+_SET_CLOCK: Final = "UPDATE _clock SET ts = ?, created_at = ?"
+
+_Effect = tuple[RowKeys | None, RowKeys | None]
+"""The keys of a row before a batch and after it."""
+
+
+@define
+class _Batch:
+    """What a batch has done so far; nothing of it is on disk yet."""
+
+    recorded: dict[RequestKey, Outcome] = field(factory=dict[RequestKey, Outcome])
+    records: list[Record] = field(factory=list[Record])
+    log: list[LogRow] = field(factory=list[LogRow])
+    effects: dict[TableName, dict[str, _Effect]] = field(
+        factory=dict[TableName, dict[str, _Effect]]
+    )
+
+    def add(self, ts: CommitTs, changes: Sequence[Change]) -> None:
+        """Take over what one mutation wrote; a row that it wrote twice counts once."""
+        rows = dict[tuple[int, str], Change]()
+        for change in changes:
+            key = change[0].number, change[1]
+            earlier = rows.get(key)
+            rows[key] = change if earlier is None else (*earlier[:4], *change[4:])
+        for (number, row_id), (table, _, old, old_raw, new, new_raw) in rows.items():
+            if old is None and new is None:
+                continue
+            self.log.append((ts, number, row_id, old_raw, new_raw))
+            effects = self.effects.setdefault(table.name, {})
+            effects[row_id] = (effects[row_id][0] if row_id in effects else old, new)
+
+    def writes(self) -> dict[TableName, tuple[Write, ...]]:
+        """Give what was written, by table; what was added and deleted again is not."""
+        writes = {
+            name: tuple(
+                [
+                    Write(row_id, before, after)
+                    for row_id, (before, after) in effects.items()
+                    if before is not None or after is not None
+                ]
+            )
+            for name, effects in self.effects.items()
+        }
+        return {name: rows for name, rows in writes.items() if rows}
+
+
+class StoredWriter:
+    """Implements :class:`flow_backend.storage.base.Writer`.
+
+    Owns: the write connection, the newest timestamp and creation time, the log's checkpoints.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        tables: Mapping[TableName, StoredTable],
+        clock: Clock,
+        now_ns: Callable[[], int],
+        settings: StorageSettings,
+    ) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor()
+        self._reader = TableReader(connection, tables, self._failed)
+        self._records = RequestRecords(connection)
+        # What is on disk; while a batch runs, what it has drawn.
+        self._clock = clock
+        self._durable = Clock(clock.ts, clock.created_at)
+        self._now_ns = now_ns
+        self._settings = settings
+        self._page_bytes = cast("int", connection.pragma("page_size"))
+        self._log_bytes = 0
+        # The error that ended the batch under way, whatever the mutation made of it.
+        self._lost: apsw.Error | None = None
+        self._stopped: StorageError | None = None
+        connection.set_wal_hook(self._note_log_size)
+
+    @property
+    def last_ts(self) -> CommitTs:
+        """The newest timestamp on disk."""
+        return CommitTs(self._durable.ts)
+
+    @property
+    def log_bytes(self) -> int:
+        """The size of SQLite's log after the last commit."""
+        return self._log_bytes
+
+    def commit(self, jobs: Sequence[Job]) -> Committed:
+        """Run the jobs in order, each in a savepoint, and commit them together, durably."""
+        batch = _Batch()
+        self._begin()
+        try:
+            outcomes = tuple([self._outcome(job, batch) for job in jobs])
+            changed = bool(batch.log or batch.records)
+            if changed:
+                self._save(batch)
+        except BaseException as error:
+            self._roll_back()
+            if isinstance(error, apsw.Error):
+                raise failures.of_batch(error) from error
+            raise
+        if not changed:
+            self._roll_back()
+            return Committed(self.last_ts, outcomes)
+        self._end()
+        if self._log_bytes >= self._settings.checkpoint_bytes:
+            self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
+        return Committed(self.last_ts, outcomes, batch.writes())
+
+    def mark_past(self, ts: CommitTs) -> CommitTs:
+        """Commit an empty marker above ``ts``."""
+        # Past this the clock would be too near to its end for the years to come.
+        if ts >= LAST_TS // 2:
+            raise LocalProtocolError(f"timestamp {ts} is beyond any that a clock has reached")
+        self._begin()
+        try:
+            self._clock.ts = max(ts + 1, self._next_ts())
+            self._set_clock()
+        except apsw.Error as error:
+            self._roll_back()
+            raise failures.of_batch(error) from error
+        self._end()
+        return self.last_ts
+
+    def maintain(self) -> None:
+        """Checkpoint, and prune the commit log and old request records."""
+        settings = self._settings
+        now_ns = self._now_ns()
+        now_ms = now_ns // _NS_PER_MS
+        self._begin()
+        try:
+            pruned = commit_log.prune(
+                self._connection,
+                now_ns - int(settings.commit_log_seconds * 1e9),
+                settings.prune_max,
+            )
+            pruned += self._records.prune(
+                now_ms - int(settings.record_seconds * 1000),
+                now_ms - int(settings.session_seconds * 1000),
+                now_ms,
+                settings.prune_max,
+            )
+        except apsw.Error as error:
+            self._roll_back()
+            raise failures.of_batch(error) from error
+        if pruned:
+            self._end()
+        else:
+            self._roll_back()
+        if self._log_bytes >= settings.truncate_bytes:
+            self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        elif self._log_bytes:
+            self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def interrupt(self) -> None:
+        """Make the statement under way fail; from any thread."""
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        """Checkpoint, leave the mark of a clean stop, close.
+
+        After a StorageError nothing more is written: what is on disk is for the next start to see.
+        """
+        if self._stopped is None:
+            try:
+                self._cursor.execute("UPDATE _meta SET value = 1 WHERE name = 'clean_stop'")
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            except apsw.BusyError:
+                pass  # A reader is still there: the next start checkpoints.
+            except apsw.Error as error:
+                self._stopped = failures.of_commit(error)
+        self._connection.close(True)
+        if self._stopped is not None:
+            raise self._stopped
+
+    def _outcome(self, job: Job, batch: _Batch) -> Outcome:
+        key = job.request
+        if key is not None:
+            recorded = batch.recorded.get(key) or self._records.find(key)
+            if recorded is not None:
+                return recorded
+        now_ns = self._now_ns()
+        created_at = self._clock.created_at
+        self._cursor.execute("SAVEPOINT job")
+        transaction = StoredTransaction(
+            self._connection,
+            self._cursor,
+            self._reader,
+            self._clock,
+            now_ns / _NS_PER_MS,
+            self._failed,
+        )
+        try:
+            result = job.run(transaction)
+        finally:
+            transaction.end()
+        if self._lost is not None or not self._connection.in_transaction:
+            raise self._lost_batch()
+        if isinstance(result, Refused):
+            self._cursor.execute("ROLLBACK TO job")
+            self._cursor.execute("RELEASE job")
+            self._clock.created_at = created_at
+            return Outcome(result, None)
+        self._cursor.execute("RELEASE job")
+        return self._done(job, result, transaction.changes, batch, now_ns)
+
+    def _done(
+        self, job: Job, done: Done, changes: Sequence[Change], batch: _Batch, now_ns: int
+    ) -> Outcome:
+        key = job.request
+        if key is None and not changes:
+            # It is no commit: it stands right behind the one before it.
+            return Outcome(done, CommitTs(self._clock.ts))
+        ts = CommitTs(max(self._clock.ts + 1, now_ns))
+        self._clock.ts = ts
+        batch.add(ts, changes)
+        if key is not None:
+            batch.records.append(record_of(key, ts, done, now_ns // _NS_PER_MS))
+            batch.recorded[key] = Outcome(done, ts, replayed=True)
+        return Outcome(done, ts)
+
+    def _next_ts(self) -> int:
+        return max(self._clock.ts + 1, self._now_ns())
+
+    def _save(self, batch: _Batch) -> None:
+        commit_log.append(self._cursor, batch.log)
+        self._records.add(batch.records)
+        self._set_clock()
+
+    def _set_clock(self) -> None:
+        self._cursor.execute(_SET_CLOCK, (self._clock.ts, self._clock.created_at))
+
+    def _begin(self) -> None:
+        if self._stopped is not None:
+            raise self._stopped
+        self._lost = None
+        try:
+            self._cursor.execute("BEGIN IMMEDIATE")
+        except apsw.Error as error:
+            self._roll_back()
+            raise failures.of_batch(error) from error
+
+    def _end(self) -> None:
+        try:
+            self._cursor.execute("COMMIT")
+        except apsw.Error as error:
+            self._stopped = failures.of_commit(error)
+            raise self._stopped from error
+        self._durable.ts = self._clock.ts
+        self._durable.created_at = self._clock.created_at
+
+    def _roll_back(self) -> None:
+        """Undo the batch; SQLite may have done it already."""
+        self._reader.end()
+        self._clock.ts = self._durable.ts
+        self._clock.created_at = self._durable.created_at
+        if self._connection.in_transaction:
+            try:
+                self._cursor.execute("ROLLBACK")
+            except apsw.Error as error:
+                # The batch is neither kept nor known to be gone.
+                self._stopped = failures.of_commit(error)
+                raise self._stopped from error
+
+    def _failed(self, error: apsw.Error) -> Exception:
+        """Say what an error in a mutation's statement means, and note if it ends the batch."""
+        if isinstance(error, (apsw.CursorClosedError, apsw.ConnectionClosedError)):
+            return LocalProtocolError("rows were read after the end of their transaction")
+        if isinstance(error, apsw.InterruptError) and self._connection.in_transaction:
+            return InterruptedRead("the mutation took too long and was interrupted")
+        self._lost = error
+        return failures.of_batch(error)
+
+    def _lost_batch(self) -> Exception:
+        if self._lost is None:
+            return NotCommitted("Nothing was saved: the transaction ended early. Try again.")
+        failure = failures.of_batch(self._lost)
+        if isinstance(failure, StorageError):
+            self._stopped = failure
+        return failure
+
+    def _checkpoint(self, mode: int) -> None:
+        try:
+            pages, copied = self._connection.wal_checkpoint(mode=mode)
+        except (apsw.BusyError, apsw.LockedError, apsw.FullError):
+            # Readers need the log still, or the file cannot grow; the log has all of it, and the
+            # next call tries again.
+            return
+        except apsw.Error as error:
+            self._stopped = failures.of_commit(error)
+            raise self._stopped from error
+        if pages == copied:
+            self._log_bytes = 0  # The next commit starts the log afresh.
+
+    def _note_log_size(self, _connection: Connection, _name: str, pages: int) -> int:
+        self._log_bytes = pages * self._page_bytes
+        return apsw.SQLITE_OK
