@@ -188,6 +188,14 @@ def test_attribute_and_claim_of_one_name_are_not_the_same() -> None:
     assert attribute.key != claim.key
 
 
+def test_attribute_wins_over_a_claim_of_its_name() -> None:
+    identity = Identity(
+        token_identifier="a|b", issuer="a", subject="b", email="a@x", claims={"email": "b@x"}
+    )
+
+    assert identity.to_wire()["email"] == "a@x"
+
+
 def test_key_does_not_depend_on_the_order_of_claims() -> None:
     assert from_openid(a=1, b={"c": 1, "d": 2}) == from_openid(b={"d": 2, "c": 1}, a=1)
 

@@ -309,6 +309,17 @@ async def test_bad_answer_is_unavailable(
     assert "html" not in str(caught.value)
 
 
+async def test_redirect_is_not_followed_even_to_good_keys(world: World) -> None:
+    """Else whoever can make the issuer redirect chooses where keys come from."""
+    world.server.answers["/elsewhere"] = world.server.answers[KEYS]
+    world.server.answers[KEYS] = Answer(b"", 302, [("Location", "/elsewhere")])
+
+    with pytest.raises(AuthUnavailable, match="302"):
+        await world.verify(world.token())
+
+    assert world.server.asked == [DISCOVERY, KEYS]
+
+
 async def _note(world: World, token: str, done: list[VerifiedToken]) -> None:
     done.append(await world.verify(token))
 

@@ -20,6 +20,7 @@ KEYS = "https://own.example/keys"
         (lambda: OpenIdConnect("ftp://issuer.example", "app"), "start with https://"),
         (lambda: OpenIdConnect("https://", "app"), "start with https://"),
         (lambda: OpenIdConnect("https://a:b@issuer.example", "app"), "user name"),
+        (lambda: OpenIdConnect("https://a@issuer.example", "app"), "user name"),
         (lambda: OpenIdConnect("https://issuer.example?x=1", "app"), "after ? or #"),
         (lambda: OpenIdConnect("https://issuer.example#x", "app"), "after ? or #"),
         (lambda: OpenIdConnect("https://issuer.example:x", "app"), "not a URL"),

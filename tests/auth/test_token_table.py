@@ -203,6 +203,7 @@ REJECTED: dict[str, Callable[[], str]] = {
     "exp is true": lambda: sign(claims(exp=True)),
     "exp is infinite": lambda: sign(json.dumps(claims()).encode()[:-1] + b',"exp":"inf"}'),
     "not yet valid": lambda: sign(claims(nbf=NOW + 61)),
+    "nbf is true": lambda: sign(claims(nbf=True)),
     "nbf is a string": lambda: sign(claims(nbf="0")),
     "issued in the future": lambda: sign(claims(iat=NOW + 61)),
     "no issuer": lambda: sign(claims(iss=...)),
