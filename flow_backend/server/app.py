@@ -1,0 +1,101 @@
+"""The whole server: a backend, its listener and its HTTP endpoints, from start to stop."""
+
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+from attrs import define, field
+
+from flow_backend.server.config import Settings
+from flow_backend.server.core import BackendFacade
+from flow_backend.server.handover import HttpServer
+from flow_backend.server.http import Readiness, build_http_app
+from flow_backend.server.listener import Listener, open_listeners
+from flow_backend.server.metrics import ServerCounters
+from flow_backend.server.web import list_web_folder
+
+
+async def _nothing_to_drain() -> None:
+    await trio.lowlevel.checkpoint()
+
+
+@define(kw_only=True)
+class Server:
+    """A server that is running.
+
+    ``host`` and ``port`` are where it listens, with the port that was really taken.
+    """
+
+    listener: Listener
+    readiness: Readiness
+    host: str
+    port: int
+    _drain: Callable[[], Awaitable[None]] = field(alias="drain")
+    _stopping: bool = field(default=False, init=False)
+
+    @property
+    def url(self) -> str:
+        """The address that clients are given."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
+        if ":" in host and not host.startswith("["):
+            host = f"[{host}]"
+        return f"http://{host}:{self.port}"
+
+    @property
+    def sync_url(self) -> str:
+        """The address that WebSockets are opened at."""
+        return f"ws{self.url.removeprefix('http')}/api/sync"
+
+    @property
+    def counters(self) -> ServerCounters:
+        """What the server has counted."""
+        return self.listener.counters
+
+    async def stop(self) -> None:
+        """Stop gracefully: see :meth:`Listener.stop`. A second call does nothing."""
+        if self._stopping:
+            return
+        self._stopping = True
+        self.readiness.ready = False
+        await self.listener.stop(self._drain)
+
+
+@asynccontextmanager
+async def open_server(
+    backend: BackendFacade,
+    settings: Settings,
+    *,
+    web: Path | None = None,
+    drain: Callable[[], Awaitable[None]] = _nothing_to_drain,
+    listening: list[socket.socket] | None = None,
+) -> AsyncGenerator[Server]:
+    """Serve a backend while the block runs; at its end the server stops gracefully.
+
+    ``drain`` returns when the backend has answered all that its sessions asked. ``listening`` are
+    sockets that listen already; without them ``settings`` say where.
+
+    Raises: StartError if the address cannot be had.
+    """
+    counters, readiness = ServerCounters(), Readiness()
+    files = list_web_folder(web) if web is not None else None
+    http = HttpServer(build_http_app(backend, settings, counters, readiness, files), settings)
+    if listening is None:
+        listening = open_listeners(settings.host, settings.port, settings.stall_seconds)
+    port: int = listening[0].getsockname()[1]
+    listener = Listener(
+        settings=settings, backend=backend, http=http, counters=counters, listening=listening
+    )
+    server = Server(
+        listener=listener, readiness=readiness, host=settings.host, port=port, drain=drain
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(listener.run)
+        readiness.ready = True
+        try:
+            yield server
+        finally:
+            # A block that was cancelled leaves no time for farewells.
+            await server.stop()
+            nursery.cancel_scope.cancel()

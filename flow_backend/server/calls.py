@@ -1,0 +1,244 @@
+"""The HTTP endpoints that call functions."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, assert_never
+
+import orjson
+import structlog
+from attrs import define
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from flow_backend.actors.messages import Call
+from flow_backend.errors import (
+    AuthRejected,
+    AuthUnavailable,
+    FlowError,
+    NotCommitted,
+    Overloaded,
+    SnapshotTooOld,
+)
+from flow_backend.functions.context import Caller
+from flow_backend.server.config import Settings
+from flow_backend.server.core import BackendFacade
+from flow_backend.server.requests import (
+    Format,
+    FunctionRequest,
+    RequestRefused,
+    function_request,
+    idempotency_key,
+    query_parameters,
+    read_body,
+    read_object,
+    token_of,
+)
+from flow_backend.storage.base import Done, Refused, RequestKey
+from flow_backend.values.encode import decode, to_clean, to_export
+from flow_backend.values.timestamp import encode_ts
+from flow_backend.values.value import JsonValue
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+_BATCH_MAX: Final = 1000
+_REQUEST_ID_CHARACTERS_MAX: Final = 64
+
+log = structlog.stdlib.get_logger("flow.http")
+
+
+@define
+class FunctionApi:
+    """Calls functions for HTTP clients.
+
+    A function's own failure is a result, with status 200; other errors have a body of ``code`` and
+    ``message``, as all official clients expect.
+
+    Source: the HTTP API, "Function endpoints".
+    """
+
+    backend: BackendFacade
+    settings: Settings
+
+    def routes(self) -> list[Route]:
+        """Give the routes of all endpoints."""
+        return [
+            Route("/api/query", guarded(self.get_query), methods=["GET"]),
+            Route("/api/query", guarded(self.query), methods=["POST"]),
+            Route("/api/mutation", guarded(self.mutation), methods=["POST"]),
+            Route("/api/action", guarded(self.action), methods=["POST"]),
+            Route("/api/query_ts", guarded(self.query_ts), methods=["POST"]),
+            Route("/api/query_at_ts", guarded(self.query_at_ts), methods=["POST"]),
+            Route("/api/query_batch", guarded(self.query_batch), methods=["POST"]),
+        ]
+
+    async def get_query(self, request: Request) -> Response:
+        """Run a query that the address names."""
+        return await self._query(request, query_parameters(request))
+
+    async def query(self, request: Request) -> Response:
+        """Run a query at the newest state."""
+        asked = function_request(await read_object(request, self.settings))
+        return await self._query(request, asked)
+
+    async def query_at_ts(self, request: Request) -> Response:
+        """Run a query at a timestamp that ``query_ts`` gave."""
+        asked = function_request(await read_object(request, self.settings))
+        if asked.ts is None:
+            raise RequestRefused(400, "BadTimestamp", "The field 'ts' is missing.")
+        return await self._query(request, asked)
+
+    async def _query(self, request: Request, asked: FunctionRequest) -> Response:
+        caller = await self._caller(request)
+        done = await self.backend.query(Call(asked.path, asked.args, caller), asked.ts)
+        return _json(envelope(done.result, asked.format))
+
+    async def mutation(self, request: Request) -> Response:
+        """Run a mutation; one with an Idempotency-Key runs only once."""
+        asked = function_request(await read_object(request, self.settings))
+        caller = await self._caller(request)
+        key = idempotency_key(request)
+        call = Call(asked.path, asked.args, caller)
+        outcome = await self.backend.mutate(call, _request_key(caller, key))
+        return _json(envelope(outcome.result, asked.format))
+
+    async def action(self, request: Request) -> Response:
+        """Run an action."""
+        asked = function_request(await read_object(request, self.settings))
+        caller = await self._caller(request)
+        result = await self.backend.act(Call(asked.path, asked.args, caller))
+        return _json(envelope(result, asked.format))
+
+    async def query_ts(self, request: Request) -> Response:
+        """Pin the newest state for some seconds. The body is empty, though called JSON."""
+        await read_body(request, self.settings)
+        ts = await self.backend.pin_snapshot()
+        return _json(orjson.dumps({"ts": encode_ts(ts)}))
+
+    async def query_batch(self, request: Request) -> Response:
+        """Run several queries at one timestamp."""
+        fields = await read_object(request, self.settings)
+        asked = _batch(fields.get("queries"))
+        caller = await self._caller(request)
+        ts = await self.backend.pin_snapshot()
+        results: list[bytes] = []
+        for one in asked:
+            done = await self.backend.query(Call(one.path, one.args, caller), ts)
+            results.append(envelope(done.result, one.format))
+        return _json(b'{"results":[%b]}' % b",".join(results))
+
+    async def _caller(self, request: Request) -> Caller:
+        return await self.backend.authenticate(token_of(request))
+
+
+def envelope(result: Done | Refused, form: Format) -> bytes:
+    """Write the body for a function's result. In the encoded format its bytes are used as they are.
+
+    Source: the HTTP API, "Result envelope".
+    """
+    lines = b',"logLines":' + orjson.dumps(result.log_lines) if result.log_lines else b""
+    match result:
+        case Done(value):
+            return b'{"status":"success","value":%b%b}' % (_in_format(value, form), lines)
+        case Refused(message, _, data):
+            # The field is there if and only if the app raised an AppError, whatever its data.
+            shown = b"" if data is None else b',"errorData":' + _in_format(data, form)
+            text = orjson.dumps(message)
+            return b'{"status":"error","errorMessage":%b%b%b}' % (text, shown, lines)
+        case _:
+            assert_never(result)
+
+
+def _in_format(encoded: bytes, form: Format) -> bytes:
+    match form:
+        case "convex_encoded_json":
+            return encoded
+        case "json":
+            return orjson.dumps(to_clean(decode(encoded)))
+        case "export_json":
+            return orjson.dumps(to_export(decode(encoded)))
+        case _:
+            assert_never(form)
+
+
+def _batch(queries: JsonValue) -> list[FunctionRequest]:
+    if not isinstance(queries, list) or len(queries) > _BATCH_MAX:
+        raise RequestRefused(
+            400, "BadJsonBody", f"The field 'queries' is an array of at most {_BATCH_MAX} queries."
+        )
+    asked: list[FunctionRequest] = []
+    for query in queries:
+        if not isinstance(query, dict):
+            raise RequestRefused(400, "BadJsonBody", "Each of 'queries' is an object.")
+        asked.append(function_request(query))
+    return asked
+
+
+def _request_key(caller: Caller, key: str | None) -> RequestKey | None:
+    if key is None:
+        return None
+    who = "anonymous" if caller.identity is None else caller.identity.key
+    return RequestKey(f"key:{'admin:' if caller.admin else ''}{who}", key)
+
+
+# --- Errors
+
+
+def guarded(endpoint: Endpoint) -> Endpoint:
+    """Make an endpoint answer all errors in the one form that clients know."""
+
+    async def answer(request: Request) -> Response:
+        request_id = _request_id(request)
+        try:
+            response = await endpoint(request)
+        except FlowError as error:
+            response = error_response(error)
+        except Exception as error:
+            # The text may hold a person's data: it goes to the log alone.
+            log.exception("A request failed", path=request.url.path, exc_info=error)
+            response = refuse(500, FlowError.code, _TRY_LATER)
+        if request_id is not None:
+            response.headers["Convex-Request-Id"] = request_id
+        return response
+
+    return answer
+
+
+_TRY_LATER: Final = "Your request couldn't be completed. Try again later."
+
+
+def error_response(error: FlowError) -> Response:
+    """Give the answer for an error that is no function's own.
+
+    Source: the HTTP API, "Error body for everything that is not a function error".
+    """
+    match error:
+        case RequestRefused():
+            return refuse(error.status, error.reason, str(error))
+        case AuthRejected():
+            return refuse(401, error.reason, str(error))
+        case SnapshotTooOld():
+            return refuse(400, error.code, str(error))
+        case Overloaded() | NotCommitted() | AuthUnavailable():
+            return refuse(503, error.code, str(error), {"Retry-After": "1"})
+        case _:
+            log.error("A request failed", code=error.code, exc_info=error)
+            return refuse(500, error.code, _TRY_LATER)
+
+
+def refuse(
+    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Write an error."""
+    body = orjson.dumps({"code": code, "message": message})
+    return Response(body, status, headers, "application/json")
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _request_id(request: Request) -> str | None:
+    given = request.headers.get("convex-request-id")
+    if given is None or not given.isascii() or not given.isalnum():
+        return None
+    return given[:_REQUEST_ID_CHARACTERS_MAX]

@@ -1,0 +1,166 @@
+"""All settings of the server, each with its default, its bound and what it is for."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, TypeVar
+
+import attrs
+from attrs import Attribute, field, frozen
+
+from flow_backend.errors import StartError
+
+ENVIRONMENT_PREFIX: Final = "FLOW_"
+USAGE_EXIT_CODE: Final = 64
+
+T = TypeVar("T")
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"0", "false", "no", "off"})
+
+
+def _setting(default: T, explanation: str, *, least: float | None = None) -> T:
+    made: T = field(default=default, metadata={"help": explanation, "least": least})
+    return made
+
+
+@frozen(kw_only=True)
+class Settings:
+    """Where the server listens, what it bounds, and how long it waits.
+
+    Each setting is read from the environment as ``FLOW_`` and its name in capitals, such as
+    ``FLOW_PORT``; options of the command line come before that. Seconds are seconds, bytes bytes.
+    """
+
+    host: str = _setting("127.0.0.1", "The address to listen on.")
+    port: int = _setting(3210, "The port to listen on; 0 takes any free one.", least=0)
+    data: str = _setting("flow-data", "The folder that holds the database.")
+    app: str = _setting("flow", "The Python package to serve.")
+    web: str = _setting("", "The folder of the web app; by default the app's own, if it has one.")
+    name: str = _setting("flow", "What the server calls itself.")
+    auth: bool = _setting(True, "Whether the app's auth.py is obeyed; without it all are nobody.")
+    origins: tuple[str, ...] = _setting(
+        (),
+        "The web origins that may call, with commas between; none means all. No cookie is ever "
+        "used, so a foreign page gains nothing that it could not ask by itself.",
+    )
+    log_level: str = _setting(
+        "info", "The least level that is logged: debug, info, warning, error."
+    )
+    log_format: str = _setting("auto", "text, json, or auto: text on a terminal, else json.")
+    connections_max: int = _setting(10_000, "Connections at once; more are answered 503.", least=1)
+    message_bytes_max: int = _setting(
+        32 << 20, "The largest message on a WebSocket; a larger one closes it (1009).", least=1024
+    )
+    body_bytes_max: int = _setting(
+        (16 << 20) + (1 << 20), "The largest body of a request; more is answered 413.", least=1024
+    )
+    head_bytes_max: int = _setting(64 << 10, "The largest head of a request.", least=1024)
+    head_seconds: float = _setting(10.0, "How long a request's head may take.", least=0.01)
+    body_stall_seconds: float = _setting(30.0, "How long a body may make no progress.", least=0.01)
+    body_seconds: float = _setting(300.0, "How long a body may take in all.", least=0.01)
+    keep_alive_seconds: float = _setting(
+        10.0, "How long an HTTP connection may wait for its next request.", least=0.01
+    )
+    unsent_bytes_max: int = _setting(
+        64 << 20, "What may wait for one slow client before it is given up.", least=1 << 20
+    )
+    stall_seconds: float = _setting(
+        20.0, "How long a client may take none of what waits for it.", least=0.01
+    )
+    ping_seconds: float = _setting(
+        10.0, "Silence of a client after which it is pinged.", least=0.01
+    )
+    message_seconds: float = _setting(
+        15.0, "Silence towards a client after which it is sent a Ping message.", least=0.01
+    )
+    silence_seconds: float = _setting(
+        45.0, "Silence of a client after which it is given up.", least=0.01
+    )
+    linger_seconds: float = _setting(
+        5.0, "How long a client may take to hang up after the close.", least=0.01
+    )
+    stop_seconds: float = _setting(
+        10.0, "How long requests under way may take when the server stops.", least=0.0
+    )
+    watchdog_seconds: float = _setting(
+        10.0, "End the process if its loop stands still this long; 0 never does.", least=0.0
+    )
+
+
+def settings_from(environment: Mapping[str, str], options: Mapping[str, object]) -> Settings:
+    """Read the settings: options that are not None, then the environment, then the defaults.
+
+    Raises: StartError for a value that cannot be used; it names the variable.
+    """
+    chosen: dict[str, object] = {}
+    for attribute in attrs.fields(Settings):
+        given = options.get(attribute.name)
+        text = environment.get(ENVIRONMENT_PREFIX + attribute.name.upper())
+        if given is not None:
+            chosen[attribute.name] = given
+        elif text is not None:
+            chosen[attribute.name] = _parsed(attribute, text)
+    for name, value in chosen.items():
+        _check_least(name, value)
+    return Settings(**chosen)  # type: ignore[arg-type]  # Parsed by the type of each default.
+
+
+def web_folder(settings: Settings, package_folder: Path) -> Path | None:
+    """Give the folder of the web app: the one that was set, else the app's own, else None.
+
+    Raises: StartError if one was set that does not exist.
+    """
+    if not settings.web:
+        own = package_folder / "web"
+        return own if own.is_dir() else None
+    if not Path(settings.web).is_dir():
+        raise StartError(
+            f"The folder of the web app, {settings.web}, does not exist. Build the web app, or "
+            "leave the setting FLOW_WEB (--web) away.",
+            USAGE_EXIT_CODE,
+        )
+    return Path(settings.web)
+
+
+def _parsed(attribute: "Attribute[object]", text: str) -> object:
+    default = attribute.default
+    try:
+        if isinstance(default, bool):
+            return _boolean(text)
+        if isinstance(default, int):
+            return int(text)
+        if isinstance(default, float):
+            return float(text)
+    except ValueError:
+        variable = ENVIRONMENT_PREFIX + attribute.name.upper()
+        raise StartError(
+            f"{variable} is {text!r}, but it takes {_kind(default)}, such as {default}. "
+            f"{attribute.metadata['help']}",
+            USAGE_EXIT_CODE,
+        ) from None
+    if isinstance(default, tuple):
+        return tuple(part for part in map(str.strip, text.split(",")) if part)
+    return text
+
+
+def _boolean(text: str) -> bool:
+    word = text.strip().lower()
+    if word not in _TRUE | _FALSE:
+        raise ValueError(text)
+    return word in _TRUE
+
+
+def _kind(default: object) -> str:
+    if isinstance(default, bool):
+        return "true or false"
+    return "a whole number" if isinstance(default, int) else "a number"
+
+
+def _check_least(name: str, value: object) -> None:
+    attribute: Attribute[object] = getattr(attrs.fields(Settings), name)
+    least: float | None = attribute.metadata["least"]
+    if least is not None and isinstance(value, (int, float)) and not value >= least:
+        raise StartError(
+            f"The setting {name} is {value}, but it is at least {least:g}. "
+            f"{attribute.metadata['help']}",
+            USAGE_EXIT_CODE,
+        )
