@@ -206,10 +206,8 @@ def sort_key_of_plain(wire: JsonValue) -> bytes:
 
     Raises: InvalidValue for NaN.
     """
-    if wire is None or isinstance(wire, str):
-        return sort_key(wire)
-    if isinstance(wire, float):
-        return sort_key(wire + 0.0)
+    if wire is None or isinstance(wire, (str, float)):
+        return sort_key(wire)  # A float that JSON can hold: no −0, no NaN.
     value = from_wire(wire)
     if isinstance(value, float):
         if value != value:

@@ -177,7 +177,7 @@ def _bring_up(
         tables, changed = layout.apply_schema(connection, specs)
         [row] = connection.execute("SELECT ts, created_at FROM _clock").fetchall()
         clock = Clock(*cast("tuple[int, float]", row))
-        if changed:
+        if changed and state.format is not None:
             # Documents may read otherwise now: what was seen at the old timestamp is not this.
             clock.ts = max(clock.ts + 1, now_ns())
             connection.execute("UPDATE _clock SET ts = ?", (clock.ts,))

@@ -189,7 +189,7 @@ def _bound_value(column: KeyColumn, wire: JsonValue) -> SqlValue:
         if isinstance(value, float):
             if value != value:
                 raise InvalidValue("NaN has no place in an index; give another bound")
-            return value + 0.0
+            return value
         if isinstance(value, int):
             return int(value)
     raise InvalidRange(f'the index part "{column.name}" holds {kind.value}, which {wire!r} is not')
