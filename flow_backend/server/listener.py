@@ -107,6 +107,7 @@ class Listener:
     _unopened: dict[socket.socket, None] = field(factory=dict[socket.socket, None])
     _refusals: int = 0
     _gone: trio.Event = field(factory=trio.Event)
+    _ended: trio.Event = field(factory=trio.Event)
 
     def __attrs_post_init__(self) -> None:
         self.wheel = Wheel(self.settings)
@@ -118,16 +119,19 @@ class Listener:
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until ``stop`` has ended all that was under way."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            nursery.start_soon(self.wheel.run)
-            with self._accepting:
-                async with trio.open_nursery() as accepting:
-                    for listening in self.listening:
-                        accepting.start_soon(self._accept_from, listening)
-                    task_status.started()
-            await self._gone.wait()
-            nursery.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                nursery.start_soon(self.wheel.run)
+                with self._accepting:
+                    async with trio.open_nursery() as accepting:
+                        for listening in self.listening:
+                            accepting.start_soon(self._accept_from, listening)
+                        task_status.started()
+                await self._gone.wait()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._ended.set()
 
     # --- Taking connections
 
@@ -281,6 +285,7 @@ class Listener:
         with trio.move_on_after(self.settings.linger_seconds / 2):
             await self._gone.wait()
         self._gone.set()
+        await self._ended.wait()
 
 
 async def _say_last(connection: socket.socket, answer: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64decode
+from contextlib import aclosing
 from typing import Final, Literal
 
 import trio
@@ -64,17 +65,17 @@ async def read_body(request: Request, settings: Settings) -> bytes:
         raise _too_large(settings)
     body = bytearray()
     with trio.move_on_after(settings.body_seconds):
-        stream = aiter(request.stream())
-        while True:
-            with trio.move_on_after(settings.body_stall_seconds) as patience:
-                piece = await anext(stream, None)
-                if piece is None:
-                    return bytes(body)
-                body += piece
-            if patience.cancelled_caught:
-                break
-            if len(body) > settings.body_bytes_max:
-                raise _too_large(settings)
+        async with aclosing(request.stream()) as stream:
+            while True:
+                with trio.move_on_after(settings.body_stall_seconds) as patience:
+                    piece = await anext(stream, None)
+                    if piece is None:
+                        return bytes(body)
+                    body += piece
+                if patience.cancelled_caught:
+                    break
+                if len(body) > settings.body_bytes_max:
+                    raise _too_large(settings)
     raise RequestRefused(408, "RequestTimeout", "The body of this request came too slowly.")
 
 

@@ -29,10 +29,11 @@ SEVEN = CommitTs(7)
 class StandIn:
     """Echoes what sessions say; functions are named for what comes of them."""
 
-    clients: list[ClientIdentity] = field(factory=list)
-    transports: list[Transport] = field(factory=list)
-    calls: list[tuple[Call, object]] = field(factory=list)
-    ends: list[type[Exception]] = field(factory=list)
+    clients: list[ClientIdentity] = field(factory=list[ClientIdentity])
+    transports: list[Transport] = field(factory=list[Transport])
+    calls: list[tuple[Call, object]] = field(factory=list[tuple[Call, object]])
+    ends: list[type[Exception]] = field(factory=list[type[Exception]])
+    ended: trio.Event = field(factory=trio.Event)
     on_session: Callable[[Transport], Awaitable[None]] | None = None
     may_end: trio.Event = field(factory=trio.Event)
 
@@ -92,6 +93,7 @@ class StandIn:
                 transport.push(text_frame([await transport.receive()]))
         except (Disconnected, RemoteProtocolError) as error:
             self.ends.append(type(error))
+            self.ended.set()
 
     def metrics(self) -> Mapping[str, float]:
         return {"commits_total": 3, "live_queries": 2}

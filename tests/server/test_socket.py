@@ -2,6 +2,7 @@
 
 import socket
 import struct
+from typing import Any
 
 import pytest
 import trio
@@ -22,7 +23,7 @@ async def test_both_addresses_open_a_session_and_say_who_the_client_is():
             await client.send_message('{"type":"Connect"} ü')
 
             assert await client.get_message() == '{"type":"Connect"} ü'
-        headers = [("Convex-Client", "python-0.8.1")]
+        headers = [(b"Convex-Client", b"python-0.8.1")]
         url = server.sync_url
         async with open_websocket_url(url, extra_headers=headers) as client:
             await client.send_message("x" * 70_000)
@@ -244,8 +245,7 @@ async def test_a_peer_that_never_reads_is_given_up():
 
     backend.on_session = push_much
     async with running(backend, stall_seconds=0.05) as server, upgraded(server):
-        while not backend.ends:
-            await trio.sleep(0.01)
+        await backend.ended.wait()
 
         assert drained == [True]  # The socket has ended: nobody is to wait for it.
         assert server.counters.sockets.stalled == 1
@@ -260,8 +260,7 @@ async def test_a_peer_for_which_too_much_waits_is_given_up():
 
     backend = StandIn(on_session=push_much)
     async with running(backend, unsent_bytes_max=2 << 20) as server, upgraded(server):
-        while not backend.ends:
-            await trio.sleep(0.01)
+        await backend.ended.wait()
 
         assert server.counters.sockets.overflows == 1
 
@@ -271,17 +270,16 @@ async def test_a_reset_ends_the_session():
     async with running(backend) as server:
         async with upgraded(server) as client:
             client.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        while not backend.ends:
-            await trio.sleep(0.01)
+        await backend.ended.wait()
         assert backend.ends == [Disconnected]
 
 
 async def test_a_silent_client_is_pinged_shown_a_message_and_given_up():
     """Half-open connections look like this: nothing comes, and nothing says so."""
-    times = {"ping_seconds": 0.04, "message_seconds": 0.06, "silence_seconds": 0.2}
+    times: dict[str, Any] = {"ping_seconds": 0.04, "message_seconds": 0.06, "silence_seconds": 0.2}
     backend = StandIn()
     async with running(backend, **times) as server, upgraded(server) as client:
-        frames = []
+        frames: list[tuple[int, bytes]] = []
         while (frame := await client.read_frame())[0] != 0x88:
             frames.append(frame)
 
@@ -292,7 +290,7 @@ async def test_a_silent_client_is_pinged_shown_a_message_and_given_up():
 
 
 async def test_a_client_that_answers_pings_stays():
-    times = {"ping_seconds": 0.02, "message_seconds": 0.05, "silence_seconds": 0.08}
+    times: dict[str, Any] = {"ping_seconds": 0.02, "message_seconds": 0.05, "silence_seconds": 0.08}
     async with running(**times) as server, open_websocket_url(server.sync_url) as client:
         for _ in range(5):  # Each is due only after more than half of the silence allowed.
             assert await client.get_message() == '{"type":"Ping"}'
