@@ -8,6 +8,7 @@ from attrs import field, frozen
 from flow_backend.actors.mailbox import Put
 from flow_backend.functions.context import NOBODY, Caller
 from flow_backend.functions.read_set import ReadRange
+from flow_backend.functions.runner import QueryRun
 from flow_backend.storage.base import Done, Outcome, Refused, RequestKey, TableName, Write
 from flow_backend.sync.messages import Add, IdentityVersion, QueryId, QuerySetVersion, RequestId
 from flow_backend.values.timestamp import CommitTs
@@ -269,19 +270,12 @@ class Resubscribe:
 
 
 @frozen
-class RunQuery:
-    """Run a query once; ``at`` asks for a timestamp that was pinned before."""
+class RunEnded:
+    """A run of a live query that a thread did has ended; ``ts`` is what it read at."""
 
-    call: Call
-    reply_to: "Put[QueryDone | NotDone]"
-    at: CommitTs | None = None
-
-
-@frozen
-class PinSnapshot:
-    """Keep the newest state readable for some seconds, and say its timestamp."""
-
-    reply_to: "Put[CommitTs]"
+    query: LiveQueryId
+    ts: CommitTs
+    run: QueryRun
 
 
 @frozen
@@ -301,8 +295,7 @@ QueryMessage = (
     | ChangeQueries
     | ChangeIdentity
     | CatchUp
-    | RunQuery
-    | PinSnapshot
+    | RunEnded
 )
 
 
@@ -370,4 +363,6 @@ class Transport(Protocol):
 class Drained(Protocol):
     """What is called when a socket has taken all that was pushed."""
 
-    def __call__(self) -> None: ...
+    def __call__(self) -> None:
+        """Take note; never wait."""
+        ...

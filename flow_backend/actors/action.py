@@ -1,0 +1,132 @@
+"""The actions' actor: what reaches out of the database runs here, bounded and apart."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import structlog
+import trio
+from attrs import define, field
+
+from flow_backend.actors.mailbox import Mailbox, Reply
+from flow_backend.actors.messages import (
+    ActionDone,
+    Call,
+    MutationDone,
+    MutationMessage,
+    NotDone,
+    QueryDone,
+    RunAction,
+    RunMutation,
+)
+from flow_backend.errors import AppError, FunctionError, InvalidCall, Overloaded
+from flow_backend.functions.context import Caller
+from flow_backend.functions.function import Function, Kind
+from flow_backend.functions.runner import Runner
+from flow_backend.storage.base import Done, Refused
+from flow_backend.values.encode import decode
+
+logger = structlog.get_logger()
+
+
+class FailedCall(FunctionError):
+    """A function that an action called has failed; the message is what a client would be told."""
+
+
+@define(kw_only=True)
+class ActionActor:
+    """Runs actions: trio coroutines, at most ``running_max`` at once; the others wait their turn.
+
+    In:   RunAction, from sessions and HTTP requests.
+    Out:  RunMutation to the MutationActor, queries to the readers; ActionDone to whoever asked.
+    Owns: the running actions and their cancellation.
+    """
+
+    inbox: Mailbox[RunAction]
+    mutations: Mailbox[MutationMessage]
+    query: Callable[[Call], Awaitable[QueryDone]]
+    runner: Runner
+    running_max: int = 64
+    seconds_max: float = 600.0
+    depth_max: int = 8
+    _running: dict[int, RunAction] = field(factory=dict[int, RunAction])
+    _turns: trio.Semaphore | None = None
+    actions: int = 0
+
+    @property
+    def running(self) -> int:
+        """How many actions are under way."""
+        return len(self._running)
+
+    async def run(self) -> None:
+        """Work for ever."""
+        turns = self._turns = trio.Semaphore(self.running_max)
+        async with trio.open_nursery() as nursery:
+            while True:
+                message = await self.inbox.receive()
+                await turns.acquire()
+                nursery.start_soon(self._act, message)
+
+    async def _act(self, message: RunAction) -> None:
+        self.actions += 1
+        number = self.actions
+        self._running[number] = message
+        try:
+            result = await self._bounded(message.call)
+            message.reply_to.put(ActionDone(message.request_id, result))
+        finally:
+            self._running.pop(number, None)
+            if self._turns is not None:
+                self._turns.release()
+
+    async def _bounded(self, call: Call) -> Done | Refused:
+        with trio.move_on_after(self.seconds_max) as scope:
+            return await self._run(call, 0)
+        assert scope.cancelled_caught, call.path
+        return Refused(f"{call.path} took longer than {self.seconds_max:g} s and was ended")
+
+    async def _run(self, call: Call, depth: int) -> Done | Refused:
+        async def run(function: Function[..., Any], arguments: Mapping[str, object]) -> Any:
+            return await self._call(function, arguments, call.caller, depth + 1)
+
+        return await self.runner.action(call.path, call.args, call.caller, run)
+
+    async def _call(
+        self,
+        function: Function[..., Any],
+        arguments: Mapping[str, object],
+        caller: Caller,
+        depth: int,
+    ) -> Any:
+        """Run a function for an action: a transaction of its own, with the action's caller."""
+        if depth > self.depth_max:
+            raise InvalidCall(f"calls are nested more than {self.depth_max} deep")
+        contract = self.runner.app.contracts[function.path]
+        # The server's own code may call internal functions; who asks stays the same.
+        inside = Caller(caller.identity, admin=True)
+        call = Call(function.path, contract.wire_arguments(arguments), inside)
+        match function.kind:
+            case Kind.QUERY:
+                result = (await self.query(call)).result
+            case Kind.MUTATION:
+                result = await self._mutate(call)
+            case Kind.ACTION:
+                result = await self._run(call, depth)
+        if isinstance(result, Done):
+            return contract.decode_result(result.result)
+        if result.data is not None:
+            raise AppError(decode(result.data))
+        raise FailedCall(result.message)
+
+    async def _mutate(self, call: Call) -> Done | Refused:
+        reply = Reply[MutationDone | NotDone]()
+        await self.mutations.send(RunMutation(call, reply))
+        done = await reply.wait()
+        if isinstance(done, NotDone):
+            raise Overloaded(done.reason)
+        return done.outcome.result
+
+    def abandon(self, reason: str) -> None:
+        """After a crash or at the end: tell those whose action was under way."""
+        for message in self._running.values():
+            message.reply_to.put(ActionDone(message.request_id, Refused(reason)))
+        self._running.clear()

@@ -1,0 +1,427 @@
+"""The backend as a whole: its actors in one nursery, and what the server asks of them."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+
+import structlog
+import trio
+from attrs import define, field, frozen
+
+from flow_backend.actors.action import ActionActor
+from flow_backend.actors.mailbox import Mailbox, Reply
+from flow_backend.actors.messages import (
+    ActionDone,
+    Call,
+    MutationDone,
+    MutationMessage,
+    NotDone,
+    QueryDone,
+    QueryMessage,
+    Resubscribe,
+    RunAction,
+    RunMutation,
+    SessionKey,
+    TableLost,
+    TableMessage,
+    Transport,
+)
+from flow_backend.actors.mutation import BatchSize, MutationActor
+from flow_backend.actors.outbox import FrameCache, Outbox, TextFrame
+from flow_backend.actors.query import Frontier, QueryActor
+from flow_backend.actors.reading import Durations, ReadPool, open_pool
+from flow_backend.actors.session import Authenticated, SessionActor, SessionLimits
+from flow_backend.actors.supervisor import RestartIntensity, Supervisor
+from flow_backend.actors.table import TableActor
+from flow_backend.errors import AuthRejected, Overloaded
+from flow_backend.functions.context import NOBODY, Caller
+from flow_backend.functions.limits import Deadlines, Limits
+from flow_backend.functions.registry import App
+from flow_backend.functions.runner import Runner
+from flow_backend.runtime import Runtime, Worker
+from flow_backend.storage.base import (
+    Done,
+    Outcome,
+    Refused,
+    RequestKey,
+    Snapshot,
+    Storage,
+    TableName,
+)
+from flow_backend.sync.client_identity import ClientIdentity
+from flow_backend.sync.messages import AdminToken, NoToken, Token, UserToken
+from flow_backend.values.timestamp import CommitTs
+
+logger = structlog.get_logger()
+
+
+@frozen
+class BackendSettings:
+    """Bounds of the backend; the defaults suit a small machine.
+
+    Attributes:
+        limits: of one call.
+        session: of one client.
+        mutations_waiting: what the MutationActor's mailbox holds.
+        batch_max: how many mutations commit together at most.
+        readers: threads for queries that are too slow for the loop.
+        redact: whether clients are told no more of an error than that there was one.
+        stop_seconds: how long running actions may go on when the server stops.
+    """
+
+    limits: Limits = field(factory=Limits)
+    session: SessionLimits = field(factory=SessionLimits)
+    mutations_waiting: int = 1024
+    table_messages: int = 4096
+    actions_waiting: int = 1024
+    actions_running: int = 64
+    action_seconds: float = 600.0
+    batch_max: int = 64
+    readers: int = 3
+    redact: bool = False
+    env: Mapping[str, str] = field(factory=dict[str, str])
+    mailbox_seconds: float = 20.0
+    stop_seconds: float = 10.0
+
+
+VerifyUser = Callable[[str], Awaitable[Authenticated]]
+"""Verifies a user's token. Raises: AuthRejected, AuthUnavailable."""
+
+
+@define(kw_only=True)
+class Backend:
+    """One app on one database, running."""
+
+    settings: BackendSettings
+    runtime: Runtime
+    storage: Storage
+    mutation: MutationActor
+    tables: Mapping[TableName, TableActor]
+    query_actor: QueryActor
+    action: ActionActor
+    pool: ReadPool
+    outbox: Outbox
+    text_frame: TextFrame
+    verify_user: VerifyUser | None
+    supervisor: Supervisor
+    sessions: dict[SessionKey, SessionActor] = field(factory=dict[SessionKey, SessionActor])
+    _last_session: int = 0
+    stopping: bool = False
+
+    # --- What the server asks ----------------------------------------------------------------
+
+    async def query(self, call: Call, at: CommitTs | None = None) -> QueryDone:
+        """Run a query once: at the newest state, or at a timestamp that was pinned.
+
+        Raises: SnapshotTooOld, Overloaded.
+        """
+        if at is not None:
+            return await self.pool.query_at(call, at)
+        return await self.pool.query(call)
+
+    async def pin_snapshot(self) -> CommitTs:
+        """Keep the newest state readable for some seconds, and give its timestamp."""
+        return self.pool.pin()
+
+    async def mutate(self, call: Call, request: RequestKey | None = None) -> Outcome:
+        """Run a mutation; it is on disk when this returns.
+
+        Raises: Overloaded if it was not taken, or not committed; nothing happened then.
+        """
+        reply = Reply[MutationDone | NotDone]()
+        try:
+            with trio.fail_after(self.settings.mailbox_seconds):
+                await self.mutation.inbox.send(RunMutation(call, reply, request=request))
+        except trio.TooSlowError:
+            raise Overloaded("too many mutations wait already; try again") from None
+        done = await reply.wait()
+        if isinstance(done, NotDone):
+            raise Overloaded(done.reason)
+        return done.outcome
+
+    async def act(self, call: Call) -> Done | Refused:
+        """Run an action.
+
+        Raises: Overloaded if it was not taken.
+        """
+        reply = Reply[ActionDone | NotDone]()
+        try:
+            with trio.fail_after(self.settings.mailbox_seconds):
+                await self.action.inbox.send(RunAction(call, reply))
+        except trio.TooSlowError:
+            raise Overloaded("too many actions wait already; try again") from None
+        done = await reply.wait()
+        if isinstance(done, NotDone):
+            raise Overloaded(done.reason)
+        return done.result
+
+    async def authenticate(self, token: Token) -> Caller:
+        """Say who a token stands for.
+
+        Raises: AuthRejected, AuthUnavailable.
+        """
+        return (await self.verify(token)).caller
+
+    async def verify(self, token: Token) -> Authenticated:
+        """Say who a token stands for, and until when.
+
+        Raises: AuthRejected, AuthUnavailable.
+        """
+        match token:
+            case NoToken():
+                return Authenticated(NOBODY)
+            case UserToken(value):
+                if self.verify_user is None:
+                    raise AuthRejected(
+                        "No auth provider found matching the given token: this app has no auth.py",
+                        "NoAuthProvider",
+                    )
+                return await self.verify_user(value)
+            case AdminToken():
+                raise AuthRejected("The admin key is not known here", "BadAdminKey")
+
+    async def run_session(self, transport: Transport, client: ClientIdentity) -> None:
+        """Serve one connection until it ends."""
+        self._last_session += 1
+        key = SessionKey(self._last_session)
+        session = SessionActor(
+            key=key,
+            transport=transport,
+            client=client,
+            mutations=self.mutation.inbox,
+            queries=self.query_actor.inbox,
+            actions=self.action.inbox,
+            authenticate=self.verify,
+            outbox=self.outbox,
+            text_frame=self.text_frame,
+            newest_ts=lambda: self.mutation.writer.last_ts,
+            now_ns=self.runtime.now_ns,
+            limits=self.settings.session,
+        )
+        self.sessions[key] = session
+        if self.stopping:
+            session.go_away()
+        try:
+            await session.run()
+        except Exception as error:
+            logger.exception("a session failed")
+            session.crash(error)
+        finally:
+            del self.sessions[key]
+
+    def metrics(self) -> Mapping[str, float]:
+        """Give what the actors count, by name."""
+        return {
+            "sessions": len(self.sessions),
+            "live_queries": len(self.query_actor.live),
+            "query_runs": self.query_actor.runs,
+            "rounds": self.query_actor.rounds,
+            "transitions_encoded": self.outbox.frames.encoded,
+            "mutations": self.mutation.mutations,
+            "commits": self.mutation.commits,
+            "mutations_waiting": len(self.mutation.inbox),
+            "actions": self.action.actions,
+            "actions_running": self.action.running,
+            "actor_restarts": self.supervisor.restarts,
+        }
+
+    # --- Mending -----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start all actors."""
+        start = self.supervisor.start
+        start("mutations", self.mutation.run, self._mutation_failed, RestartIntensity(3, 60.0))
+        for name, table in self.tables.items():
+            recover = self._table_recovery(name)
+            start(f"table {name}", table.run, recover, RestartIntensity())
+        start("queries", self._run_queries, self._queries_failed, RestartIntensity())
+        start("actions", self.action.run, self._actions_failed, RestartIntensity())
+        start("outbox", self.outbox.run, lambda: None, RestartIntensity())
+        start("snapshots", self.pool.run, lambda: None, RestartIntensity())
+        start("tokens", self._expire_tokens, lambda: None, RestartIntensity())
+
+    async def _run_queries(self) -> None:
+        # Looked up anew, since a failed one is replaced.
+        await self.query_actor.run()
+
+    async def _expire_tokens(self) -> None:
+        while True:
+            await trio.sleep(1)
+            for session in list(self.sessions.values()):
+                session.expire()
+
+    def _mutation_failed(self) -> None:
+        self.mutation.abandon("The writer failed; send it again.")
+
+    def _actions_failed(self) -> None:
+        self.action.abandon("Interrupted: the server's actions failed and were started again.")
+
+    def _table_recovery(self, name: TableName) -> Callable[[], None]:
+        def recover() -> None:
+            self.tables[name].reset(self.mutation.writer.last_ts)
+            self.query_actor.inbox.put(TableLost(name))
+
+        return recover
+
+    def _queries_failed(self) -> None:
+        """Begin with no live query at all; every session is asked to tell its own again."""
+        failed = self.query_actor
+        failed.inbox.clear()
+        failed.snapshot.end()
+        last_ts = self.mutation.writer.last_ts
+        for table in self.tables.values():
+            table.reset(last_ts)
+        self.query_actor = QueryActor(
+            inbox=failed.inbox,
+            tables=failed.tables,
+            snapshot=failed.snapshot,
+            pool=failed.pool,
+            runner=failed.runner,
+            durations=failed.durations,
+            runtime=failed.runtime,
+            outbox=failed.outbox,
+            frontier=Frontier(last_ts),
+            live=failed.live.successor(),
+            session_queries_max=failed.session_queries_max,
+        )
+        for session in list(self.sessions.values()):
+            session.put(Resubscribe())
+
+    # --- Stopping ----------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """Answer what was accepted, then tell every client to go away."""
+        self.stopping = True
+        with trio.move_on_after(self.settings.stop_seconds):
+            while len(self.mutation.inbox) or self.mutation.in_flight or self.action.running:
+                await trio.sleep(0.005)
+            await self.outbox.wait_idle()
+        self.action.abandon("Interrupted: the server stops.")
+        await trio.lowlevel.checkpoint()
+        for session in list(self.sessions.values()):
+            session.go_away()
+
+
+@asynccontextmanager
+async def open_backend(
+    app: App,
+    storage: Storage,
+    runtime: Runtime,
+    *,
+    text_frame: TextFrame,
+    deadlines: Deadlines,
+    settings: BackendSettings | None = None,
+    verify_user: VerifyUser | None = None,
+) -> AsyncIterator[Backend]:
+    """Run an app on an open database. The caller closes the database afterwards.
+
+    Raises: AppDefinitionError if a function cannot be called from outside; StorageError and
+        ActorFailed, in a group, if the backend ends by itself.
+    """
+    settings = settings or BackendSettings()
+    runner = Runner(
+        app=app.bind(storage.table_numbers),
+        limits=settings.limits,
+        deadlines=deadlines,
+        now_ms=lambda: runtime.now_ns() / 1e6,
+        seed=lambda: runtime.random.getrandbits(64),
+        env=settings.env,
+        redact=settings.redact,
+    )
+    pool = open_pool(storage, runner, runtime, Durations(), settings.readers)
+    snapshot = storage.open_snapshot()
+    writer = runtime.worker("writer")
+    try:
+        async with trio.open_nursery() as nursery:
+            machine = _Machine(storage, runtime, runner, pool, snapshot, writer)
+            backend = _assemble(machine, text_frame, settings, verify_user, nursery)
+            backend.start()
+            yield backend
+            await backend.stop()
+            nursery.cancel_scope.cancel()
+    finally:
+        with trio.CancelScope(shield=True):
+            # No thread may be inside a connection that is closed.
+            await writer.run(lambda: None)
+            for reader in pool.workers:
+                reader.snapshot.interrupt()
+                await reader.worker.run(lambda: None)
+        writer.close()
+        pool.close()
+        snapshot.close()
+
+
+@frozen
+class _Machine:
+    """What the actors stand on."""
+
+    storage: Storage
+    runtime: Runtime
+    runner: Runner
+    pool: ReadPool
+    snapshot: Snapshot
+    writer: Worker
+
+
+def _assemble(
+    machine: _Machine,
+    text_frame: TextFrame,
+    settings: BackendSettings,
+    verify_user: VerifyUser | None,
+    nursery: trio.Nursery,
+) -> Backend:
+    """Make the actors and give each the mailboxes that it sends to."""
+    storage, runtime, runner, pool = (
+        machine.storage,
+        machine.runtime,
+        machine.runner,
+        machine.pool,
+    )
+    mutations = Mailbox[MutationMessage](settings.mutations_waiting)
+    queries = Mailbox[QueryMessage](settings.mutations_waiting)
+    actions = Mailbox[RunAction](settings.actions_waiting)
+    inboxes = {name: Mailbox[TableMessage](settings.table_messages) for name in storage.tables}
+    last_ts = storage.writer.last_ts
+    outbox = Outbox(frames=FrameCache(text_frame), runtime=runtime)
+    return Backend(
+        settings=settings,
+        runtime=runtime,
+        storage=storage,
+        mutation=MutationActor(
+            inbox=mutations,
+            tables=inboxes,
+            queries=queries,
+            writer=storage.writer,
+            worker=machine.writer,
+            runner=runner,
+            runtime=runtime,
+            size=BatchSize(settings.batch_max),
+        ),
+        tables={
+            name: TableActor(name=name, inbox=inbox, queries=queries)
+            for name, inbox in inboxes.items()
+        },
+        query_actor=QueryActor(
+            inbox=queries,
+            tables=inboxes,
+            snapshot=machine.snapshot,
+            pool=pool,
+            runner=runner,
+            durations=pool.durations,
+            runtime=runtime,
+            outbox=outbox,
+            frontier=Frontier(last_ts),
+        ),
+        action=ActionActor(
+            inbox=actions,
+            mutations=mutations,
+            query=pool.query,
+            runner=runner,
+            running_max=settings.actions_running,
+            seconds_max=settings.action_seconds,
+        ),
+        pool=pool,
+        outbox=outbox,
+        text_frame=text_frame,
+        verify_user=verify_user,
+        supervisor=Supervisor(nursery, runtime),
+    )

@@ -1,0 +1,233 @@
+"""Live queries and those who watch them: what the QueryActor owns, without its timing."""
+
+from collections.abc import Iterable
+
+from attrs import define, field
+
+from flow_backend.actors.mailbox import Put
+from flow_backend.actors.messages import (
+    Call,
+    LiveQueryId,
+    QueryResult,
+    Resubscribe,
+    Round,
+    SessionKey,
+)
+from flow_backend.functions.context import Caller
+from flow_backend.functions.read_set import ReadSet
+from flow_backend.storage.base import TableName
+from flow_backend.sync.messages import START, IdentityVersion, QueryId, QuerySetVersion
+from flow_backend.values.timestamp import NO_COMMIT, CommitTs
+
+LiveKey = tuple[str, bytes, str | None, bool, str | None]
+"""What makes two subscriptions one live query: path, arguments, the journal to begin with, whether
+the caller is an admin, and the identity's key (None as long as no run looked at the identity)."""
+
+
+@define(eq=False)
+class LiveQuery:
+    """One question that somebody watches.
+
+    Attributes:
+        result: of the last run; None before the first.
+        ts: what the last run read at.
+        journal: of the last run: what the next one must repeat.
+        met: a commit since has written what it read, so it must be run again.
+        runs: how often it was run.
+    """
+
+    id: LiveQueryId
+    key: LiveKey
+    call: Call
+    journal: str | None
+    watchers: "dict[SessionKey, Watcher]" = field(factory=dict)  # type: ignore[var-annotated]
+    result: QueryResult | None = None
+    ts: CommitTs = NO_COMMIT
+    read_set: ReadSet = field(factory=dict)  # pyright: ignore[reportUnknownVariableType]
+    met: bool = True
+    running: bool = False
+    looked_at_identity: bool = False
+    runs: int = 0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it must be run, and is not running."""
+        return self.met and not self.running
+
+
+@define(eq=False)
+class Watcher:
+    """A session, as the QueryActor sees it.
+
+    Attributes:
+        queries: what it watches; several of its query ids may share a live query.
+        held: the result that it was last sent for each of its queries.
+        wants_round: it needs a round even if nothing has changed.
+        round_ts: the timestamp of the round that is being put together for it, None if there is
+            none; ``waiting`` is how many of its live queries are still running for it.
+    """
+
+    session: SessionKey
+    rounds: Put[Round | Resubscribe]
+    caller: Caller
+    query_set: QuerySetVersion = START.query_set
+    identity: IdentityVersion = START.identity
+    queries: dict[QueryId, LiveQuery] = field(factory=dict[QueryId, LiveQuery])
+    held: dict[QueryId, QueryResult] = field(factory=dict[QueryId, QueryResult])
+    removed: list[QueryId] = field(factory=list[QueryId])
+    wants_round: bool = False
+    round_ts: CommitTs | None = None
+    waiting: int = 0
+    covers: tuple[QuerySetVersion, IdentityVersion] = (START.query_set, START.identity)
+    changes: dict[QueryId, QueryResult] = field(factory=dict[QueryId, QueryResult])
+    must_send: bool = False
+
+    def begin_round(self, ts: CommitTs) -> None:
+        """Begin a round: it covers what the session has asked for until now."""
+        self.round_ts = ts
+        self.covers = (self.query_set, self.identity)
+        self.must_send = self.wants_round or bool(self.removed)
+        self.wants_round = False
+        self.changes = {}
+        self.waiting = 0
+
+    def collect(self, live: LiveQuery) -> None:
+        """Take over a live query's result, where it is new for this session."""
+        result = live.result
+        assert result is not None, live.key
+        held = self.held
+        for query_id, each in self.queries.items():
+            if each is live:
+                before = held.get(query_id)
+                if before is not result and before != result:
+                    self.changes[query_id] = result
+
+    def finish_round(self) -> Round | None:
+        """Give the round, if there is anything to say; then the session holds what it says."""
+        ts = self.round_ts
+        assert ts is not None, self.session
+        assert not self.waiting, self.session
+        self.round_ts = None
+        if not (self.changes or self.must_send):
+            return None
+        changes, self.changes = self.changes, {}
+        removed, self.removed = tuple(self.removed), []
+        self.held.update(changes)
+        return Round(ts, self.covers[0], self.covers[1], changes, removed)
+
+    def abandon_round(self) -> None:
+        """Give up the round: what it would have covered is left for the next one."""
+        if self.round_ts is not None:
+            self.round_ts = None
+            self.waiting = 0
+            self.wants_round = True
+
+
+@define
+class LiveQueries:
+    """All live queries, by what is asked."""
+
+    by_id: dict[LiveQueryId, LiveQuery] = field(factory=dict[LiveQueryId, LiveQuery])
+    _by_key: dict[LiveKey, LiveQuery] = field(factory=dict[LiveKey, LiveQuery])
+    _readers: dict[TableName, dict[LiveQueryId, None]] = field(
+        factory=dict[TableName, dict[LiveQueryId, None]]
+    )
+    due: dict[LiveQueryId, LiveQuery] = field(factory=dict[LiveQueryId, LiveQuery])
+    _last_id: int = field(default=0, alias="last_id")
+
+    def __len__(self) -> int:
+        return len(self.by_id)
+
+    def successor(self) -> "LiveQueries":
+        """Give an empty one that uses none of these ids again."""
+        return LiveQueries(last_id=self._last_id)
+
+    def watch(
+        self, watcher: Watcher, query_id: QueryId, call: Call, args: bytes, journal: str | None
+    ) -> None:
+        """Let a session watch a question: one that stands already, or a new one."""
+        shared: LiveKey = (call.path, args, journal, call.caller.admin, None)
+        live = self._by_key.get(shared)
+        if live is None or (live.looked_at_identity and live.call.caller != call.caller):
+            identity = call.caller.identity
+            own = (*shared[:4], "" if identity is None else identity.key)
+            live = self._by_key.get(own) or self._add(shared if live is None else own, call)
+        live.watchers[watcher.session] = watcher
+        watcher.queries[query_id] = live
+
+    def _add(self, key: LiveKey, call: Call) -> LiveQuery:
+        self._last_id += 1
+        live = LiveQuery(LiveQueryId(self._last_id), key, call, key[2])
+        self.by_id[live.id] = live
+        self._by_key[key] = live
+        self.due[live.id] = live
+        return live
+
+    def unwatch(self, watcher: Watcher, query_id: QueryId) -> LiveQuery | None:
+        """Let a session drop a query. Returns: the live query, if nobody watches it any more."""
+        live = watcher.queries.pop(query_id)
+        watcher.held.pop(query_id, None)
+        watcher.changes.pop(query_id, None)
+        if any(each is live for each in watcher.queries.values()):
+            return None
+        live.watchers.pop(watcher.session, None)
+        if live.watchers:
+            return None
+        self._forget(live)
+        return live
+
+    def _forget(self, live: LiveQuery) -> None:
+        self.by_id.pop(live.id, None)
+        self.due.pop(live.id, None)
+        if self._by_key.get(live.key) is live:
+            del self._by_key[live.key]
+        for table in live.read_set:
+            self._readers.get(table, {}).pop(live.id, None)
+
+    def split(self, live: LiveQuery) -> list[Watcher]:
+        """Part those who watch a live query by identity: its last run looked at the caller's.
+
+        The query stays with the identity that it ran for; the others get queries of their own,
+        which are due.
+
+        Returns: the sessions whose queries are other ones now; their rounds are given up.
+        """
+        ran_for = live.call.caller
+        parted = [each for each in live.watchers.values() if each.caller != ran_for]
+        for watcher in parted:
+            watcher.abandon_round()
+            for query_id, each in list(watcher.queries.items()):
+                if each is live:
+                    live.watchers.pop(watcher.session, None)
+                    call = Call(live.call.path, live.call.args, watcher.caller)
+                    del watcher.queries[query_id]
+                    self.watch(watcher, query_id, call, live.key[1], live.key[2])
+        return parted
+
+    def watch_refused(self, watcher: Watcher, query_id: QueryId, refused: QueryResult) -> None:
+        """Let a session hold an answer that no run gave: nothing will ever change it."""
+        call = Call("", None, watcher.caller)
+        key: LiveKey = ("", b"", None, False, f"{watcher.session}:{query_id}")
+        live = LiveQuery(LiveQueryId(0), key, call, None, result=refused, met=False)
+        live.watchers[watcher.session] = watcher
+        watcher.queries[query_id] = live
+
+    def meet(self, live: LiveQuery) -> None:
+        """Note that a commit has written what the query read."""
+        live.met = True
+        if not live.running:
+            self.due[live.id] = live
+
+    def read(self, live: LiveQuery, read_set: ReadSet) -> Iterable[TableName]:
+        """Note what a run read. Returns: the tables that it no longer reads."""
+        before, live.read_set = live.read_set, read_set
+        for table in read_set:
+            self._readers.setdefault(table, {})[live.id] = None
+        gone = [table for table in before if table not in read_set]
+        for table in gone:
+            self._readers[table].pop(live.id, None)
+        return gone
+
+    def readers_of(self, table: TableName) -> list[LiveQuery]:
+        """Give the live queries that read a table."""
+        return [self.by_id[ident] for ident in self._readers.get(table, {})]

@@ -1,0 +1,158 @@
+"""The writer's actor: every mutation gets its place in the order of commits here."""
+
+from collections.abc import Mapping
+
+import structlog
+from attrs import define, field
+
+from flow_backend.actors.mailbox import Mailbox, Put
+from flow_backend.actors.messages import (
+    Committed,
+    MarkPast,
+    MutationDone,
+    MutationMessage,
+    NotDone,
+    RunMutation,
+    TableMessage,
+    TableWrites,
+)
+from flow_backend.errors import NotCommitted
+from flow_backend.functions.runner import Runner
+from flow_backend.runtime import Runtime, Worker
+from flow_backend.storage.base import Committed as Batch
+from flow_backend.storage.base import Done, Job, Refused, TableName, Transaction, Writer
+from flow_backend.values.timestamp import CommitTs
+
+logger = structlog.get_logger()
+
+_TRY_AGAIN = "Nothing of it was written; send it again."
+
+
+@define
+class BatchSize:
+    """How many mutations to take at once: as many as take ``batch_seconds``, at most ``most``.
+
+    What waited together commits together, with one fsync; but a batch holds back all that comes
+    after it, so slow mutations go in small ones.
+    """
+
+    most: int = 64
+    batch_seconds: float = 0.005
+    _each_seconds: float = 0.0001
+
+    def next(self) -> int:
+        """Give the size of the next batch."""
+        return max(1, min(self.most, int(self.batch_seconds / self._each_seconds)))
+
+    def took(self, count: int, seconds: float) -> None:
+        """Learn from a batch."""
+        self._each_seconds += (seconds / count - self._each_seconds) / 8
+
+
+@define(kw_only=True)
+class MutationActor:
+    """Gives every mutation its place in the order of commits.
+
+    In:   RunMutation and MarkPast, from sessions, HTTP requests and actions.
+    Out:  MutationDone to whoever asked; then TableWrites to the tables that were written, and
+          Committed to the QueryActor.
+    Owns: the writer, and with it the commit timestamp; its thread.
+    """
+
+    inbox: Mailbox[MutationMessage]
+    tables: Mapping[TableName, Mailbox[TableMessage]]
+    queries: Put[Committed]
+    writer: Writer
+    worker: Worker
+    runner: Runner
+    runtime: Runtime
+    size: BatchSize = field(factory=BatchSize)
+    maintain_seconds: float = 1.0
+    in_flight: list[RunMutation] = field(factory=list[RunMutation])
+    _maintained_at: float = 0.0
+    _unmaintained: bool = True
+    commits: int = 0
+    mutations: int = 0
+
+    async def run(self) -> None:
+        """Work for ever."""
+        while True:
+            # What waited together commits together: one hop to the writer's thread, one fsync.
+            batch = await self.inbox.receive_batch(self.size.next())
+            requests: list[RunMutation] = []
+            for message in batch:
+                match message:
+                    case RunMutation():
+                        requests.append(message)
+                    case MarkPast(ts):
+                        await self._mark_past(ts)
+            if requests:
+                await self._commit(requests)
+            await self._maintain()
+
+    async def _commit(self, requests: list[RunMutation]) -> None:
+        self.in_flight = requests
+        jobs = [self._job(request) for request in requests]
+        started = self.runtime.monotonic()
+        try:
+            batch = await self.worker.run(lambda: self.writer.commit(jobs))
+        except NotCommitted as error:
+            logger.exception("a batch was not committed", mutations=len(jobs))
+            self._answer_not_done(requests, f"{error} {_TRY_AGAIN}")
+            return
+        self.size.took(len(jobs), self.runtime.monotonic() - started)
+        self._answer(requests, batch)
+        await self._publish(batch, requests)
+
+    def _job(self, request: RunMutation) -> Job:
+        call, runner, interrupt = request.call, self.runner, self.writer.interrupt
+
+        def run(transaction: Transaction) -> Done | Refused:
+            return runner.mutation(call.path, call.args, call.caller, transaction, interrupt)
+
+        return Job(run, request.request)
+
+    def _answer(self, requests: list[RunMutation], batch: Batch) -> None:
+        # The answers go out before any table hears, so that no transition can overtake them.
+        for request, outcome in zip(requests, batch.outcomes, strict=True):
+            request.reply_to.put(MutationDone(request.request_id, outcome))
+        self.in_flight = []
+        self.commits += 1
+        self.mutations += len(requests)
+
+    def _answer_not_done(self, requests: list[RunMutation], reason: str) -> None:
+        for request in requests:
+            request.reply_to.put(NotDone(request.request_id, reason))
+        self.in_flight = []
+
+    async def _publish(self, batch: Batch, requests: list[RunMutation]) -> None:
+        for name, writes in batch.writes.items():
+            await self.tables[name].send(TableWrites(batch.ts, writes))
+        sessions = dict.fromkeys(each.session for each in requests if each.session is not None)
+        self.queries.put(Committed(batch.ts, frozenset(batch.writes), tuple(sessions)))
+        self._unmaintained = True
+
+    async def _mark_past(self, ts: CommitTs) -> None:
+        if ts <= self.writer.last_ts:
+            return
+        marked = await self.worker.run(lambda: self.writer.mark_past(ts))
+        logger.warning("a client had seen a later state: history was cut", seen=ts, now=marked)
+        self.queries.put(Committed(marked, frozenset()))
+
+    async def _maintain(self) -> None:
+        """Checkpoint in the first idle moment, and not more than once in a while."""
+        now = self.runtime.monotonic()
+        if len(self.inbox) or not self._unmaintained:
+            return
+        if now - self._maintained_at < self.maintain_seconds:
+            return
+        await self.worker.run(self.writer.maintain)
+        self._maintained_at = self.runtime.monotonic()
+        self._unmaintained = False
+
+    def abandon(self, reason: str) -> None:
+        """After a crash: tell those whose mutation was under way. None is given to the next actor.
+
+        A client that sends it again is answered by the request record, if it was committed.
+        """
+        self._answer_not_done(self.in_flight, reason)

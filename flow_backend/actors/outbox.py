@@ -1,0 +1,117 @@
+"""The outgoing side of all sessions: one task that writes what is ready."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+import trio
+from attrs import define, field
+
+from flow_backend.actors.messages import Frame, Round
+from flow_backend.runtime import Runtime
+from flow_backend.sync.codec import transition_parts
+from flow_backend.sync.messages import Version
+
+logger = structlog.get_logger()
+
+TextFrame = Callable[[Sequence[bytes]], Frame]
+"""Puts a WebSocket header before a message's parts."""
+
+_SLICE_SECONDS = 0.002
+_KEPT_FRAMES = 64
+
+
+class Flushes(Protocol):
+    """A session, as this module sees it."""
+
+    def flush(self) -> None:
+        """Write what is ready, as far as the socket takes it."""
+        ...
+
+    def crash(self, error: Exception) -> None:
+        """End, since flushing failed."""
+        ...
+
+
+@define
+class FrameCache:
+    """Transitions that were just encoded: clients at equal versions share the whole frame."""
+
+    text_frame: TextFrame
+    # Beside each frame its round: results are told apart by address, so they must not be freed.
+    _frames: dict[tuple[object, ...], tuple[Frame, Round]] = field(
+        factory=dict[tuple[object, ...], tuple[Frame, Round]]
+    )
+    encoded: int = 0
+
+    def transition(self, start: Version, end: Version, done: Round) -> Frame:
+        """Encode a transition, or give the frame that another client got for the same one."""
+        changes = done.changes
+        if len(changes) > 4:
+            return self._encode(start, end, done)
+        key = (start, end, done.removed, *((i, id(result)) for i, result in changes.items()))
+        kept = self._frames.get(key)
+        if kept is None:
+            if len(self._frames) >= _KEPT_FRAMES:
+                self._frames.clear()
+            kept = self._frames[key] = ((b"".join(self._encode(start, end, done)),), done)
+        return kept[0]
+
+    def _encode(self, start: Version, end: Version, done: Round) -> Frame:
+        self.encoded += 1
+        changes = [(i, result.body, result.updated) for i, result in done.changes.items()]
+        return self.text_frame(transition_parts(start, end, changes, done.removed))
+
+    def clear(self) -> None:
+        """Let go of the frames, and with them of their results."""
+        self._frames.clear()
+
+
+@define(kw_only=True)
+class Outbox:
+    """Writes what sessions have ready.
+
+    One task for all of them: waking a task for each session and round would cost as much again as
+    writing to its socket. Nothing in here waits for a client; a socket that is full calls back.
+
+    In:   sessions that have something to write.
+    Owns: the queue of those sessions, and the frames that they share.
+    """
+
+    frames: FrameCache
+    runtime: Runtime
+    _ready: deque[Flushes] = field(factory=deque[Flushes])
+    _wake: trio.Event = field(factory=trio.Event)
+    _idle: trio.Event = field(factory=trio.Event)
+
+    def ready(self, session: Flushes) -> None:
+        """Note that a session has something to write. It says so once until it is flushed."""
+        self._ready.append(session)
+        if not self._wake.is_set():
+            self._wake.set()
+            self._idle = trio.Event()
+
+    async def wait_idle(self) -> None:
+        """Wait until all that was ready is written, or waits for its socket."""
+        if self._ready:
+            await self._idle.wait()
+
+    async def run(self) -> None:
+        """Work for ever."""
+        while True:
+            await self._wake.wait()
+            until = self.runtime.monotonic() + _SLICE_SECONDS
+            while self._ready:
+                session = self._ready.popleft()
+                try:
+                    session.flush()
+                except Exception as error:
+                    logger.exception("a session's outgoing side failed")
+                    session.crash(error)
+                if self.runtime.monotonic() > until:
+                    await trio.lowlevel.checkpoint()
+                    until = self.runtime.monotonic() + _SLICE_SECONDS
+            self.frames.clear()
+            self._wake = trio.Event()
+            self._idle.set()

@@ -1,0 +1,424 @@
+"""The live queries' actor: each is run once for all who watch it, at one timestamp for all."""
+
+from collections.abc import Mapping
+from typing import assert_never
+
+import orjson
+import trio
+from attrs import define, field
+
+from flow_backend.actors.live import LiveQueries, LiveQuery, Watcher
+from flow_backend.actors.mailbox import Mailbox
+from flow_backend.actors.messages import (
+    Call,
+    CatchUp,
+    ChangeIdentity,
+    ChangeQueries,
+    CloseSession,
+    Committed,
+    Invalidated,
+    LiveQueryId,
+    OpenSession,
+    QueryMessage,
+    QueryResult,
+    RunEnded,
+    SessionKey,
+    Subscribe,
+    TableLost,
+    TableMessage,
+    Unsubscribe,
+)
+from flow_backend.actors.outbox import Outbox
+from flow_backend.actors.reading import FAST_SECONDS, Durations, ReadPool, ReadWorker
+from flow_backend.functions.context import Log
+from flow_backend.functions.limits import Limits
+from flow_backend.functions.runner import QueryRun, Runner
+from flow_backend.runtime import Finished, Runtime
+from flow_backend.storage.base import Done, Snapshot, TableName
+from flow_backend.sync.codec import query_failed_body, query_updated_body
+from flow_backend.sync.messages import Add, QueryId
+from flow_backend.values.timestamp import NO_COMMIT, CommitTs
+from flow_backend.values.value import JsonValue
+
+_MESSAGES_AT_ONCE = 1000
+_SLICE_SECONDS = 0.004
+"""For how long runs may keep the loop to themselves."""
+
+
+@define
+class Frontier:
+    """How far the tables have compared, so that silence is never ambiguous.
+
+    A commit that wrote a table is *noticed* here at once, and *compared* when the table says so. A
+    subscription is sent with a number, and heard when the table names that number.
+    """
+
+    noticed_ts: CommitTs = NO_COMMIT
+    _wrote: dict[TableName, CommitTs] = field(factory=dict[TableName, CommitTs])
+    _compared: dict[TableName, CommitTs] = field(factory=dict[TableName, CommitTs])
+    _told: dict[TableName, int] = field(factory=dict[TableName, int])
+    _heard: dict[TableName, int] = field(factory=dict[TableName, int])
+    _behind: dict[TableName, None] = field(factory=dict[TableName, None])
+
+    def notice(self, message: Committed) -> None:
+        """A batch is on disk."""
+        self.noticed_ts = max(self.noticed_ts, message.ts)
+        for table in message.tables:
+            self._wrote[table] = message.ts
+            self._look(table)
+
+    def tell(self, table: TableName) -> int:
+        """Draw the number of the next subscription of a table."""
+        number = self._told.get(table, 0) + 1
+        self._told[table] = number
+        self._behind[table] = None
+        return number
+
+    def compared(self, message: Invalidated) -> None:
+        """A table has compared and heard as far as this message says. It may be ahead of us."""
+        table = message.table
+        self._compared[table] = max(message.ts, self._compared.get(table, NO_COMMIT))
+        self._heard[table] = max(message.heard, self._heard.get(table, 0))
+        self._look(table)
+
+    def lost(self, table: TableName) -> None:
+        """A table was started again: it has no subscriptions, and has compared all it ever will."""
+        self._compared[table] = self._wrote.get(table, NO_COMMIT)
+        self._heard[table] = self._told.get(table, 0)
+        self._look(table)
+
+    def _look(self, table: TableName) -> None:
+        wrote, told = self._wrote.get(table, NO_COMMIT), self._told.get(table, 0)
+        if self._compared.get(table, NO_COMMIT) < wrote or self._heard.get(table, 0) < told:
+            self._behind[table] = None
+        else:
+            self._behind.pop(table, None)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all tables have compared and heard all that they were told."""
+        return not self._behind
+
+
+@define(kw_only=True)
+class QueryActor:
+    """Runs live queries again when commits have met them, and tells who watches.
+
+    In:   Committed from the MutationActor, Invalidated from the tables, the sessions' queries, and
+          the ends of runs in threads.
+    Out:  Subscribe and Unsubscribe to the tables; one Round at a time to each session.
+    Owns: the live queries, the watchers, the frontier, and a snapshot to run fast queries on.
+
+    A round begins when all tables are settled. Its timestamp is read inside its snapshot. Due
+    queries run at it: fast ones here, others in the pool's threads on snapshots of the same
+    timestamp. A session gets its round when the last of its own queries has ended, so a slow query
+    holds back those who watch it and no one else; while one runs, those sessions sit rounds out.
+    """
+
+    inbox: Mailbox[QueryMessage]
+    tables: Mapping[TableName, Mailbox[TableMessage]]
+    snapshot: Snapshot
+    pool: ReadPool
+    runner: Runner
+    durations: Durations
+    runtime: Runtime
+    outbox: Outbox
+    live: LiveQueries = field(factory=LiveQueries)
+    watchers: dict[SessionKey, Watcher] = field(factory=dict[SessionKey, Watcher])
+    frontier: Frontier = field(factory=Frontier)
+    wanting: dict[SessionKey, Watcher] = field(factory=dict[SessionKey, Watcher])
+    session_queries_max: int = 1000
+    runs: int = 0
+    rounds: int = 0
+    _sliced_at: float = 0.0
+    _running: dict[LiveQueryId, LiveQuery] = field(factory=dict[LiveQueryId, LiveQuery])
+
+    async def run(self) -> None:
+        """Work for ever."""
+        while True:
+            for message in await self.inbox.receive_batch(_MESSAGES_AT_ONCE):
+                self._handle(message)
+            while self._can_begin() and await self._round():
+                # What was told is written out before it is worked out anew: under load, clients
+                # get every n-th state, and the loop has time for mutations.
+                await self.outbox.wait_idle()
+                for message in self.inbox.take(_MESSAGES_AT_ONCE):
+                    self._handle(message)
+
+    def _handle(self, message: QueryMessage) -> None:
+        match message:
+            case Committed(_, _, sessions):
+                self.frontier.notice(message)
+                for session in sessions:
+                    self._want(session)
+            case Invalidated(_, _, queries, _):
+                self.frontier.compared(message)
+                for ident, since_ts in queries.items():
+                    live = self.live.by_id.get(ident)
+                    # A newer run has a read set of its own, which is compared by itself.
+                    if live is not None and live.ts == since_ts:
+                        self.live.meet(live)
+            case RunEnded(ident, ts, run):
+                ended = self._running.pop(ident)
+                if ident in self.live.by_id:  # Else nobody watches it any more.
+                    self._ended(ended, ts, run)
+            case OpenSession(session, rounds, caller):
+                self.watchers[session] = Watcher(session, rounds, caller)
+            case CloseSession(session):
+                self._close(session)
+            case ChangeQueries():
+                self._change_queries(message)
+            case ChangeIdentity():
+                self._change_identity(message)
+            case CatchUp(session):
+                self._want(session)
+            case TableLost(table):
+                self.frontier.lost(table)
+                for live in self.live.readers_of(table):
+                    self.live.meet(live)
+            case _:
+                assert_never(message)
+
+    # --- What sessions ask for -------------------------------------------------------------------
+
+    def _want(self, session: SessionKey) -> None:
+        watcher = self.watchers.get(session)
+        if watcher is not None:
+            watcher.wants_round = True
+            self.wanting[session] = watcher
+
+    def _change_queries(self, message: ChangeQueries) -> None:
+        watcher = self.watchers.get(message.session)
+        if watcher is None:
+            return
+        for query_id in message.remove:
+            if query_id in watcher.queries:
+                self._unwatch(watcher, query_id)
+            watcher.removed.append(query_id)
+        for add in message.add:
+            self._watch(watcher, add)
+        watcher.query_set = message.query_set
+        self._want(message.session)
+
+    def _watch(self, watcher: Watcher, add: Add) -> None:
+        # A round that is being put together does not know the query: the next one brings it.
+        watcher.abandon_round()
+        most = self.session_queries_max
+        if len(watcher.queries) >= most:
+            text = f"This client watches {most} queries already, which is the most for one client."
+            refused = QueryResult(query_failed_body(text, (), None, None), False)
+            self.live.watch_refused(watcher, add.query_id, refused)
+            return
+        # There are no components here: a path inside one is the path of no function.
+        path = f"{add.component_path}/{add.path}" if add.component_path else add.path
+        args = _without_nonce(add.args if isinstance(add.args, dict) else None)
+        key = orjson.dumps(args, option=orjson.OPT_SORT_KEYS)
+        call = Call(path, args, watcher.caller)
+        self.live.watch(watcher, add.query_id, call, key, add.journal)
+
+    def _unwatch(self, watcher: Watcher, query_id: QueryId) -> None:
+        watcher.abandon_round()
+        forgotten = self.live.unwatch(watcher, query_id)
+        if forgotten is not None:
+            for table in forgotten.read_set:
+                self._tell_unsubscribe(table, forgotten)
+
+    def _change_identity(self, message: ChangeIdentity) -> None:
+        watcher = self.watchers.get(message.session)
+        if watcher is None:
+            return
+        watcher.identity = message.identity
+        self._want(message.session)
+        if watcher.caller == message.caller:
+            return  # The same person with a fresh token: no answer can differ.
+        watched = [(ident, live.key, live.journal) for ident, live in watcher.queries.items()]
+        held = dict(watcher.held)
+        for query_id, _, _ in watched:
+            self._unwatch(watcher, query_id)
+        watcher.caller = message.caller
+        watcher.held = held  # An answer that is the same for both is not sent again.
+        for query_id, key, journal in watched:
+            args: JsonValue = orjson.loads(key[1])
+            call = Call(key[0], args, watcher.caller)
+            self.live.watch(watcher, query_id, call, key[1], journal)
+
+    def _close(self, session: SessionKey) -> None:
+        watcher = self.watchers.pop(session, None)
+        self.wanting.pop(session, None)
+        if watcher is not None:
+            for query_id in list(watcher.queries):
+                self._unwatch(watcher, query_id)
+
+    # --- Rounds ----------------------------------------------------------------------------------
+
+    def _can_begin(self) -> bool:
+        return self.frontier.is_settled and bool(self.live.due or self.wanting)
+
+    async def _round(self) -> bool:
+        """Run what is due at the newest state. Returns: whether to try again at once."""
+        ts = self.snapshot.begin()
+        try:
+            if ts > self.frontier.noticed_ts:
+                return False  # The commit's notice is on its way, and wakes us.
+            fast, slow = self._sort_due(ts)
+            waiting = self._begin_rounds(ts, [*fast, *(live for live, _ in slow)])
+            for live, worker in slow:
+                self._start(live, worker, ts)
+            self.rounds += 1
+            self._sliced_at = self.runtime.monotonic()
+            for watcher in waiting:
+                if not watcher.waiting:
+                    self._deliver(watcher)
+            for live in fast:
+                await self._run_here(live, ts)
+        finally:
+            self.snapshot.end()
+        return bool(fast) or bool(waiting)
+
+    def _sort_due(self, ts: CommitTs) -> tuple[list[LiveQuery], list[tuple[LiveQuery, ReadWorker]]]:
+        """Part what is due into what runs here and what runs in a thread, as far as one is free."""
+        fast: list[LiveQuery] = []
+        slow: list[tuple[LiveQuery, ReadWorker]] = []
+        unknown: set[str] = set()
+        for live in self.live.due.values():
+            path = live.call.path
+            if self.durations.is_fast(path):
+                fast.append(live)
+                continue
+            seconds = self.durations.of(path)
+            if seconds is None:
+                # The first run of a function says how long it takes: the others wait for that.
+                if path in unknown or self._is_running(path):
+                    continue
+                unknown.add(path)
+            worker = self.pool.take(seconds)
+            if worker is None:
+                continue
+            if worker.snapshot.begin() != ts:
+                # A commit has come in between: the next round has a newer timestamp for all.
+                self.pool.give_back(worker)
+                continue
+            slow.append((live, worker))
+        return fast, slow
+
+    def _is_running(self, path: str) -> bool:
+        return any(live.running and live.call.path == path for live in self._running.values())
+
+    def _begin_rounds(self, ts: CommitTs, runs: list[LiveQuery]) -> list[Watcher]:
+        """Begin a round for each session that is concerned and has nothing running from before."""
+        concerned = dict(self.wanting)
+        for live in runs:
+            concerned.update(live.watchers)
+        chosen = {live.id for live in runs}
+        begun: list[Watcher] = []
+        for session, watcher in concerned.items():
+            if watcher.round_ts is not None:
+                continue
+            open_queries = {live.id: live for live in watcher.queries.values()}
+            if any(
+                live.running or (live.met and ident not in chosen)
+                for ident, live in open_queries.items()
+            ):
+                continue
+            watcher.begin_round(ts)
+            self.wanting.pop(session, None)
+            for ident, live in open_queries.items():
+                if ident in chosen:
+                    watcher.waiting += 1
+                else:
+                    watcher.collect(live)
+            begun.append(watcher)
+        return begun
+
+    async def _run_here(self, live: LiveQuery, ts: CommitTs) -> None:
+        if not live.watchers:
+            return  # The last one left while others ran.
+        call = live.call
+        run = self.runner.query(
+            call.path, call.args, call.caller, self.snapshot, live.journal, self.snapshot.interrupt
+        )
+        self._ended(live, ts, run)
+        now = self.runtime.monotonic()
+        if now - self._sliced_at > _SLICE_SECONDS:
+            await trio.lowlevel.checkpoint()
+            self._sliced_at = self.runtime.monotonic()
+
+    def _start(self, live: LiveQuery, worker: ReadWorker, ts: CommitTs) -> None:
+        """Run a query in a thread; its end comes as a message."""
+        live.running = True
+        self.live.due.pop(live.id, None)
+        self._running[live.id] = live
+        # Set before the run: a commit that meets the old read set meets a run of before.
+        live.met = False
+
+        def done(finished: Finished[QueryRun]) -> None:
+            self.pool.give_back(worker)
+            run = finished.value
+            if run is None:
+                # Storage failed under it. The query says so, and is run again with its next commit.
+                assert finished.error is not None
+                refused = self.runner.refusal(finished.error, live.call.path, Log(Limits()))
+                run = QueryRun(refused, live.read_set, live.journal, False, FAST_SECONDS)
+            self.inbox.put(RunEnded(live.id, ts, run))
+
+        worker.worker.submit(lambda: worker.run(live.call, live.journal, self.runner), done)
+
+    def _ended(self, live: LiveQuery, ts: CommitTs, run: QueryRun) -> None:
+        """Take over a run: subscribe to what it read, and give its result to who waits for it."""
+        self.runs += 1
+        live.runs += 1
+        self.durations.learn(live.call.path, run.seconds)
+        self.live.due.pop(live.id, None)
+        live.running = live.met = False
+        live.ts = ts
+        live.looked_at_identity = run.looked_at_identity
+        result = _shared_result(run)
+        if live.result != result:  # One that came out the same is not sent again.
+            live.result = result
+        if isinstance(run.result, Done):  # A run that failed says nothing about the page's end.
+            live.journal = run.journal
+        self._subscribe(live, run)
+        if run.looked_at_identity:
+            for watcher in self.live.split(live):
+                self._want(watcher.session)
+        for watcher in list(live.watchers.values()):
+            if watcher.round_ts == ts and watcher.waiting:
+                watcher.collect(live)
+                watcher.waiting -= 1
+                if not watcher.waiting:
+                    self._deliver(watcher)
+
+    def _subscribe(self, live: LiveQuery, run: QueryRun) -> None:
+        for table in self.live.read(live, run.read_set):
+            self._tell_unsubscribe(table, live)
+        for table, ranges in run.read_set.items():
+            number = self.frontier.tell(table)
+            self.tables[table].put(Subscribe(live.id, ranges, live.ts, number))
+
+    def _tell_unsubscribe(self, table: TableName, live: LiveQuery) -> None:
+        self.tables[table].put(Unsubscribe(live.id, self.frontier.tell(table)))
+
+    def _deliver(self, watcher: Watcher) -> None:
+        done = watcher.finish_round()
+        if done is not None:
+            watcher.rounds.put(done)
+
+
+def _without_nonce(args: JsonValue) -> JsonValue:
+    """Leave out the mark by which a client tells its pages apart: it asks for nothing."""
+    if not isinstance(args, dict):
+        return args
+    options = args.get("paginationOpts")
+    if not isinstance(options, dict) or "id" not in options:
+        return args
+    return {**args, "paginationOpts": {k: v for k, v in options.items() if k != "id"}}
+
+
+def _shared_result(run: QueryRun) -> QueryResult:
+    """Encode a result once for all who watch."""
+    result = run.result
+    if isinstance(result, Done):
+        body = query_updated_body(result.result, result.log_lines, run.journal)
+        return QueryResult(body, True, run.journal)
+    body = query_failed_body(result.message, result.log_lines, run.journal, result.data)
+    return QueryResult(body, False, run.journal)

@@ -1,0 +1,376 @@
+"""A client's session: it performs what the protocol's state decides."""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import assert_never
+
+import structlog
+import trio
+from attrs import define, field
+
+from flow_backend.actors.mailbox import Mailbox
+from flow_backend.actors.messages import (
+    ActionDone,
+    Call,
+    CatchUp,
+    ChangeIdentity,
+    CloseSession,
+    Disconnected,
+    Frame,
+    MarkPast,
+    MutationDone,
+    MutationMessage,
+    NotDone,
+    OpenSession,
+    QueryMessage,
+    Resubscribe,
+    Round,
+    SessionKey,
+    Transport,
+)
+from flow_backend.actors.messages import ChangeQueries as TellQueries
+from flow_backend.actors.messages import RunAction as TellAction
+from flow_backend.actors.messages import RunMutation as TellMutation
+from flow_backend.actors.outbox import Outbox, TextFrame
+from flow_backend.errors import (
+    AuthRejected,
+    AuthUnavailable,
+    BaseVersionMismatch,
+    MalformedMessage,
+    Overloaded,
+    RemoteProtocolError,
+)
+from flow_backend.functions.context import NOBODY, Caller
+from flow_backend.storage.base import Done, RequestKey
+from flow_backend.sync import codec
+from flow_backend.sync.client_identity import ClientIdentity
+from flow_backend.sync.messages import (
+    Arguments,
+    ChangeQueries,
+    Intent,
+    RequestId,
+    RunAction,
+    RunMutation,
+    SessionId,
+    StartSession,
+    Token,
+    VerifyToken,
+    Version,
+)
+from flow_backend.sync.state import SyncState
+from flow_backend.values.timestamp import NO_COMMIT, CommitTs
+from flow_backend.values.value import JsonValue
+
+logger = structlog.get_logger()
+
+GOING_AWAY = 1001
+INTERNAL = 1011
+TRY_LATER = 1013
+
+
+@define
+class SessionLimits:
+    """What one client may have outstanding; past it, its socket is read no further."""
+
+    mutations: int = 1000
+    actions: int = 100
+    unsent_bytes: int = 4 * 2**20
+    mailbox_seconds: float = 20.0
+    ahead_ns: int = 300 * 10**9
+    chunk_bytes: int = 5_000_000
+
+
+@define(frozen=True)
+class Authenticated:
+    """Who a token says the client is, and until when (seconds since the epoch, None for ever)."""
+
+    caller: Caller
+    expires_at: float | None = None
+
+
+SessionMessage = MutationDone | ActionDone | NotDone | Round | Resubscribe
+
+
+@define(kw_only=True, eq=False)
+class SessionActor:
+    """Speaks the sync protocol with one client, for the life of one connection.
+
+    In:   messages from the socket; MutationDone, ActionDone, Round and Resubscribe.
+    Out:  RunMutation to the MutationActor, RunAction to the ActionActor, queries and identity to
+          the QueryActor; frames to the socket.
+    Owns: the socket, the protocol's state, and what waits to be written.
+    """
+
+    key: SessionKey
+    transport: Transport
+    client: ClientIdentity
+    mutations: Mailbox[MutationMessage]
+    queries: Mailbox[QueryMessage]
+    actions: Mailbox[TellAction]
+    authenticate: Callable[[Token], Awaitable[Authenticated]]
+    outbox: Outbox
+    text_frame: TextFrame
+    newest_ts: Callable[[], CommitTs]
+    now_ns: Callable[[], int]
+    limits: SessionLimits = field(factory=SessionLimits)
+    state: SyncState = field(factory=SyncState)
+    caller: Caller = NOBODY
+    session_id: SessionId | None = None
+    _expires_at: float | None = None
+    _answers: deque[MutationDone | ActionDone] = field(factory=deque[MutationDone | ActionDone])
+    _round: Round | None = None
+    _is_ready: bool = False
+    _mutations_out: int = 0
+    _actions_out: int = 0
+    _room: trio.Event = field(factory=trio.Event)
+    _ended: bool = False
+
+    # --- From the client -------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve the client until its connection ends."""
+        self.queries.put(OpenSession(self.key, self))
+        try:
+            await self._serve()
+        except Disconnected:
+            pass
+        except (MalformedMessage, BaseVersionMismatch) as error:
+            self.transport.push(self.text_frame([codec.fatal_error(f"{error.code}: {error}")]))
+            self.transport.close(1000, error.code)
+        except RemoteProtocolError as error:
+            logger.info("a client broke the protocol", client=str(self.client), error=str(error))
+            self.transport.close(INTERNAL, "InternalServerError")
+        except (Overloaded, trio.TooSlowError):
+            self.transport.close(TRY_LATER, Overloaded.code)
+        except AuthUnavailable:
+            self.transport.close(INTERNAL, "InternalServerError")
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+        self.state.close()
+        self.queries.put(CloseSession(self.key))
+
+    async def _serve(self) -> None:
+        while True:
+            await self._wait_room()
+            frame = await self.transport.receive()
+            for intent in self.state.receive(codec.parse_client_message(frame)):
+                await self._perform(intent)
+
+    async def _perform(self, intent: Intent) -> None:
+        match intent:
+            case StartSession(session_id, observed_ts):
+                await self._start(session_id, observed_ts)
+            case ChangeQueries(add, remove, query_set):
+                self.queries.put(TellQueries(self.key, add, remove, query_set))
+            case RunMutation(request_id, path, args, component):
+                await self._mutate(request_id, _in_component(path, component), args)
+            case RunAction(request_id, path, args, component):
+                self._actions_out += 1
+                call = Call(_in_component(path, component), _wire(args), self._caller_now())
+                with trio.fail_after(self.limits.mailbox_seconds):
+                    await self.actions.send(TellAction(call, self, request_id))
+            case VerifyToken(token, version):
+                await self._verify(token)
+                self.state.identity_accepted(version)
+                self.queries.put(ChangeIdentity(self.key, self.caller, version))
+            case _:
+                assert_never(intent)
+
+    async def _start(self, session_id: SessionId, observed_ts: CommitTs | None) -> None:
+        self.session_id = session_id
+        if observed_ts is None or observed_ts <= self.newest_ts():
+            return
+        # The client has seen more than this database has: it was restored from a backup.
+        if observed_ts > self.now_ns() + self.limits.ahead_ns:
+            raise RemoteProtocolError(
+                f"The client has seen timestamp {observed_ts}, which lies in the future."
+            )
+        with trio.fail_after(self.limits.mailbox_seconds):
+            await self.mutations.send(MarkPast(observed_ts))
+
+    async def _mutate(self, request_id: RequestId, path: str, args: Arguments) -> None:
+        self._mutations_out += 1
+        assert self.session_id is not None, "a mutation before Connect is refused by the state"
+        message = TellMutation(
+            Call(path, _wire(args), self._caller_now()),
+            self,
+            request_id,
+            RequestKey(self.session_id, request_id),
+            self.key,
+        )
+        if len(self.mutations) < self.mutations.capacity:
+            self.mutations.put(message)
+            return
+        with trio.fail_after(self.limits.mailbox_seconds):
+            await self.mutations.send(message)
+
+    async def _verify(self, token: Token) -> None:
+        try:
+            found = await self.authenticate(token)
+        except AuthRejected as error:
+            self._refuse_identity(str(error), attempted=True)
+            raise Disconnected from error
+        self.caller, self._expires_at = found.caller, found.expires_at
+
+    def _caller_now(self) -> Caller:
+        """Give who the client is, unless its token has meanwhile run out."""
+        if self._expires_at is not None and self.now_ns() > self._expires_at * 1e9:
+            self._refuse_identity("Convex token identity expired", attempted=False)
+            raise Disconnected
+        return self.caller
+
+    def _refuse_identity(self, error: str, *, attempted: bool) -> None:
+        base = self.state.auth_base_version
+        self.transport.push(self.text_frame([codec.auth_error(error, base, attempted=attempted)]))
+        self.transport.close(1000, "")
+
+    async def _wait_room(self) -> None:
+        """Read no further while the client has too much outstanding."""
+        while not self._has_room():
+            self._room = trio.Event()
+            await self._room.wait()
+
+    def _has_room(self) -> bool:
+        return (
+            self._mutations_out < self.limits.mutations
+            and self._actions_out < self.limits.actions
+            and self.transport.unsent_bytes <= self.limits.unsent_bytes
+        )
+
+    # --- To the client ---------------------------------------------------------------------------
+
+    def put(self, message: SessionMessage) -> None:
+        """Take what leads back to the client. Never waits; an unread round merges with the next."""
+        if self._ended:
+            return
+        match message:
+            case Round():
+                self._round = message if self._round is None else self._round.merged(message)
+            case MutationDone():
+                self._mutations_out -= 1
+                self._answers.append(message)
+            case ActionDone():
+                self._actions_out -= 1
+                self._answers.append(message)
+                # Official clients of other languages wait for a transition after any answer.
+                self.queries.put(CatchUp(self.key))
+            case NotDone():
+                # The client sends it again on its next connection, under the same id.
+                self.transport.close(TRY_LATER, Overloaded.code)
+                return
+            case Resubscribe():
+                self._resubscribe()
+                return
+            case _:
+                assert_never(message)
+        self._be_ready()
+
+    def _be_ready(self) -> None:
+        if not self._is_ready:
+            self._is_ready = True
+            self.outbox.ready(self)
+
+    def _resubscribe(self) -> None:
+        """Tell a new QueryActor all that the client has open."""
+        state = self.state
+        self.queries.put(OpenSession(self.key, self, self.caller))
+        queries = tuple(state.subscriptions.values())
+        self.queries.put(TellQueries(self.key, queries, (), state.query_set))
+        self.queries.put(ChangeIdentity(self.key, self.caller, state.accepted_identity))
+
+    def flush(self) -> None:
+        """Write answers, then the round, as far as the socket takes them."""
+        self._is_ready = False
+        if self._ended:
+            return
+        while self._answers:
+            # Before the round, so that no transition overtakes the answer that it goes with.
+            self._answer(self._answers.popleft())
+        if self._round is not None:
+            if self.transport.unsent_bytes:
+                # The next transition covers all that comes until the client has read this one.
+                self.transport.when_drained(self._drained)
+            else:
+                done, self._round = self._round, None
+                self._transition(done)
+        if not self._room.is_set() and self._has_room():
+            self._room.set()
+
+    def _drained(self) -> None:
+        self._be_ready()
+
+    def _answer(self, message: MutationDone | ActionDone) -> None:
+        request_id = message.request_id
+        assert request_id is not None, message
+        self.state.answered(request_id)
+        if isinstance(message, MutationDone):
+            outcome = message.outcome
+            result = outcome.result
+            if isinstance(result, Done):
+                ts = outcome.ts if outcome.ts is not None else NO_COMMIT
+                text = codec.mutation_response(request_id, result.result, ts, result.log_lines)
+            else:
+                text = codec.mutation_failed(
+                    request_id, result.message, result.log_lines, result.data
+                )
+        else:
+            result = message.result
+            if isinstance(result, Done):
+                text = codec.action_response(request_id, result.result, result.log_lines)
+            else:
+                text = codec.action_failed(
+                    request_id, result.message, result.log_lines, result.data
+                )
+        self.transport.push(self.text_frame([text]))
+
+    def _transition(self, done: Round) -> None:
+        start, end = self.state.advance(done.ts, done.query_set, done.identity)
+        for query_id, result in done.changes.items():
+            if result.journal is not None:
+                self.state.keep_journal(query_id, result.journal)
+        if self.client.takes_chunks and _size(done) > self.limits.chunk_bytes:
+            for frame in self._chunks(done, start, end):
+                self.transport.push(frame)
+            return
+        self.transport.push(self.outbox.frames.transition(start, end, done))
+
+    def _chunks(self, done: Round, start: Version, end: Version) -> list[Frame]:
+        changes = [(i, result.body, result.updated) for i, result in done.changes.items()]
+        text = b"".join(codec.transition_parts(start, end, changes, done.removed))
+        pieces = codec.transition_chunks(text, f"{end.ts}", self.limits.chunk_bytes)
+        return [self.text_frame([piece]) for piece in pieces]
+
+    def crash(self, error: Exception) -> None:
+        """End with an internal error: the client reconnects and begins anew."""
+        del error
+        self.transport.close(INTERNAL, "InternalServerError")
+        self._end()
+
+    def expire(self) -> None:
+        """End, if the client's token has run out: what it may see is seen no longer."""
+        if self._ended or self._expires_at is None:
+            return
+        if self.now_ns() > self._expires_at * 1e9:
+            self._refuse_identity("Convex token identity expired", attempted=False)
+            self._ended = True
+
+    def go_away(self) -> None:
+        """Close, since the server stops."""
+        self.transport.close(GOING_AWAY, "")
+
+
+def _in_component(path: str, component: str | None) -> str:
+    # There are no components here: a path inside one is the path of no function.
+    return f"{component}/{path}" if component else path
+
+
+def _wire(args: Arguments) -> JsonValue:
+    # What is no object is refused by the function, as wrong arguments are.
+    return args if isinstance(args, dict) else None
+
+
+def _size(done: Round) -> int:
+    return sum(len(result.body) for result in done.changes.values())

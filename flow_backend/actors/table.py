@@ -1,0 +1,127 @@
+"""A table's actor: it knows who read what, and tells whom a commit has met."""
+
+from collections import deque
+from typing import assert_never
+
+import trio
+from attrs import define, field
+
+from flow_backend.actors.mailbox import Mailbox, Put
+from flow_backend.actors.messages import (
+    Invalidated,
+    LiveQueryId,
+    Subscribe,
+    TableMessage,
+    TableWrites,
+    Unsubscribe,
+)
+from flow_backend.actors.range_map import RangeMap
+from flow_backend.functions.read_set import ReadRange
+from flow_backend.schema.table import RowKeys
+from flow_backend.storage.base import TableName, Write
+from flow_backend.values.timestamp import NO_COMMIT, CommitTs
+
+_MESSAGES_AT_ONCE = 512
+
+
+def keys_of(write: Write) -> list[RowKeys]:
+    """Give the keys of a row before and after: a reader of either is met."""
+    return [keys for keys in (write.before, write.after) if keys is not None]
+
+
+@define
+class RecentWrites:
+    """The last commits of a table, for queries whose run they overtook.
+
+    ``forgotten_ts`` is the newest commit that is no longer here.
+    """
+
+    rows_max: int
+    forgotten_ts: CommitTs = NO_COMMIT
+    _commits: deque[tuple[CommitTs, tuple[Write, ...]]] = field(
+        factory=deque[tuple[CommitTs, tuple[Write, ...]]]
+    )
+    _rows: int = 0
+
+    def append(self, ts: CommitTs, writes: tuple[Write, ...]) -> None:
+        """Keep a commit, and forget old ones past the bound."""
+        self._commits.append((ts, writes))
+        self._rows += len(writes)
+        while self._rows > self.rows_max:
+            self.forgotten_ts, forgotten = self._commits.popleft()
+            self._rows -= len(forgotten)
+
+    def touch(self, reads: tuple[ReadRange, ...], since_ts: CommitTs) -> bool:
+        """Say whether a commit after ``since_ts`` met these ranges, or may have."""
+        if since_ts < self.forgotten_ts:
+            return True
+        for ts, writes in reversed(self._commits):
+            if ts <= since_ts:
+                return False
+            if any(
+                keys[each.index] in each
+                for write in writes
+                for keys in keys_of(write)
+                for each in reads
+            ):
+                return True
+        return False
+
+
+@define(kw_only=True)
+class TableActor:
+    """Compares each commit with what live queries have read of its table.
+
+    In:   TableWrites, in commit order, from the MutationActor; Subscribe and Unsubscribe.
+    Out:  Invalidated to the QueryActor, after each batch of messages.
+    Owns: the range map of the table, and its last commits.
+    """
+
+    name: TableName
+    inbox: Mailbox[TableMessage]
+    queries: Put[Invalidated]
+    ts: CommitTs = NO_COMMIT
+    heard: int = 0
+    recent: RecentWrites = field(factory=lambda: RecentWrites(10_000))
+    subscriptions: RangeMap[LiveQueryId] = field(factory=RangeMap[LiveQueryId])
+    since: dict[LiveQueryId, CommitTs] = field(factory=dict[LiveQueryId, CommitTs])
+
+    async def run(self) -> None:
+        """Work for ever."""
+        while True:
+            messages = await self.inbox.receive_batch(_MESSAGES_AT_ONCE)
+            met: dict[LiveQueryId, CommitTs] = {}
+            for message in messages:
+                self._handle(message, met)
+            self.queries.put(Invalidated(self.name, self.ts, met, self.heard))
+            if len(messages) == _MESSAGES_AT_ONCE:
+                await trio.lowlevel.checkpoint()  # A long queue does not keep the loop to itself.
+
+    def reset(self, ts: CommitTs) -> None:
+        """Begin anew after a crash, knowing nothing: every run of before ``ts`` counts as met."""
+        self.subscriptions = RangeMap[LiveQueryId]()
+        self.since = {}
+        self.recent = RecentWrites(self.recent.rows_max, ts)
+
+    def _handle(self, message: TableMessage, met: dict[LiveQueryId, CommitTs]) -> None:
+        match message:
+            case TableWrites(ts, writes):
+                assert ts > self.ts, (self.name, ts, self.ts)
+                self.ts = ts
+                self.recent.append(ts, writes)
+                rows = [keys for write in writes for keys in keys_of(write)]
+                for query in self.subscriptions.touched_by(rows):
+                    met[query] = self.since[query]
+            case Subscribe(query, reads, since_ts, number):
+                self.heard = number
+                self.subscriptions.put(query, reads)
+                self.since[query] = since_ts
+                # Commits may have come between the query's run and this message.
+                if self.recent.touch(reads, since_ts):
+                    met[query] = since_ts
+            case Unsubscribe(query, number):
+                self.heard = number
+                self.subscriptions.discard(query)
+                self.since.pop(query, None)
+            case _:
+                assert_never(message)
