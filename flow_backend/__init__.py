@@ -1,1 +1,47 @@
-"""A reactive backend in Python: typed tables, live queries, serializable mutations, actions."""
+"""A reactive backend in Python: typed tables, live queries, serializable mutations, actions.
+
+This is what the code of an app imports. Modules in here import each other by their full names.
+"""
+
+from flow_backend.auth.identity import Identity
+from flow_backend.auth.providers import CustomJwt, OpenIdConnect
+from flow_backend.errors import AppError
+from flow_backend.functions.context import ActionCtx, MutationCtx, QueryCtx
+from flow_backend.functions.function import (
+    action,
+    internal_action,
+    internal_mutation,
+    internal_query,
+    mutation,
+    query,
+)
+from flow_backend.schema.document import Date, Document, Id, Instant, Time, document
+from flow_backend.schema.index import Index
+from flow_backend.schema.pages import Page, PaginationOptions
+from flow_backend.values.value import Int64
+
+__all__ = [
+    "ActionCtx",
+    "AppError",
+    "CustomJwt",
+    "Date",
+    "Document",
+    "Id",
+    "Identity",
+    "Index",
+    "Instant",
+    "Int64",
+    "MutationCtx",
+    "OpenIdConnect",
+    "Page",
+    "PaginationOptions",
+    "QueryCtx",
+    "Time",
+    "action",
+    "document",
+    "internal_action",
+    "internal_mutation",
+    "internal_query",
+    "mutation",
+    "query",
+]

@@ -1,6 +1,6 @@
 """The backend as a whole: its actors in one nursery, and what the server asks of them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import structlog
@@ -213,15 +213,15 @@ class Backend:
         return {
             "sessions": len(self.sessions),
             "live_queries": len(self.query_actor.live),
-            "query_runs": self.query_actor.runs,
-            "rounds": self.query_actor.rounds,
-            "transitions_encoded": self.outbox.frames.encoded,
-            "mutations": self.mutation.mutations,
-            "commits": self.mutation.commits,
+            "query_runs_total": self.query_actor.runs,
+            "rounds_total": self.query_actor.rounds,
+            "transitions_encoded_total": self.outbox.frames.encoded,
+            "mutations_total": self.mutation.mutations,
+            "commits_total": self.mutation.commits,
             "mutations_waiting": len(self.mutation.inbox),
-            "actions": self.action.actions,
+            "actions_total": self.action.actions,
             "actions_running": self.action.running,
-            "actor_restarts": self.supervisor.restarts,
+            "actor_restarts_total": self.supervisor.restarts,
         }
 
     # --- Mending -----------------------------------------------------------------------------
@@ -288,15 +288,21 @@ class Backend:
 
     # --- Stopping ----------------------------------------------------------------------------
 
-    async def stop(self) -> None:
-        """Answer what was accepted, then tell every client to go away."""
+    async def drain(self) -> None:
+        """Wait until all that was accepted is answered; actions that take too long are cut off."""
         self.stopping = True
         with trio.move_on_after(self.settings.stop_seconds):
-            while len(self.mutation.inbox) or self.mutation.in_flight or self.action.running:
+            while self._is_busy():  # noqa: ASYNC110  # Looked at only while the server stops.
                 await trio.sleep(0.005)
-            await self.outbox.wait_idle()
         self.action.abandon("Interrupted: the server stops.")
-        await trio.lowlevel.checkpoint()
+        await self.outbox.wait_idle()
+
+    def _is_busy(self) -> bool:
+        return bool(len(self.mutation.inbox) or self.mutation.in_flight or self.action.running)
+
+    async def stop(self) -> None:
+        """Answer what was accepted, then tell every client to go away."""
+        await self.drain()
         for session in list(self.sessions.values()):
             session.go_away()
 
@@ -311,7 +317,7 @@ async def open_backend(
     deadlines: Deadlines,
     settings: BackendSettings | None = None,
     verify_user: VerifyUser | None = None,
-) -> AsyncIterator[Backend]:
+) -> AsyncGenerator[Backend]:
     """Run an app on an open database. The caller closes the database afterwards.
 
     Raises: AppDefinitionError if a function cannot be called from outside; StorageError and
@@ -319,7 +325,7 @@ async def open_backend(
     """
     settings = settings or BackendSettings()
     runner = Runner(
-        app=app.bind(storage.table_numbers),
+        app=app.bind({str(name): number for name, number in storage.table_numbers.items()}),
         limits=settings.limits,
         deadlines=deadlines,
         now_ms=lambda: runtime.now_ns() / 1e6,
