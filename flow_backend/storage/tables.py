@@ -1,6 +1,6 @@
 """The SQL of one table of the schema, and what its documents become in it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -18,6 +18,7 @@ from flow_backend.schema.table import (
 from flow_backend.storage.base import IndexBounds, TableName
 from flow_backend.storage.keys import TableKeys
 from flow_backend.storage.scan import IndexScan, Statement, quote
+from flow_backend.values.value import JsonValue
 
 _NULL_KEY = key_part(None)
 
@@ -86,6 +87,24 @@ class StoredTable:
         get = document.get
         return [column_value(kind, get(name)) for name, kind in self.columns]
 
+    def changed_places(self, before: WireDocument, after: WireDocument) -> tuple[int, ...]:
+        """Give the places of the columns that two documents of a row fill differently."""
+        return tuple(
+            [
+                place
+                for place, (name, kind) in enumerate(self.columns)
+                if not _same(kind, before.get(name), after.get(name))
+            ]
+        )
+
+    def values_at(self, document: WireDocument, places: Sequence[int]) -> list[SqlValue]:
+        """Give what the columns at some places keep.
+
+        Raises: InvalidValue for NaN.
+        """
+        columns, get = self.columns, document.get
+        return [column_value(columns[place][1], get(columns[place][0])) for place in places]
+
     def update_sql(self, changed: tuple[int, ...]) -> str:
         """Give the UPDATE that sets these columns: SQLite rewrites the indexes of each it sets."""
         text = self._updates.get(changed)
@@ -110,6 +129,13 @@ class StoredTable:
 def index_name(table: str, index: str) -> str:
     """Give the quoted name of an index in SQL, where names of indexes are shared by all tables."""
     return quote(f"{table}:{index}")
+
+
+def _same(kind: ColumnKind, one: JsonValue, other: JsonValue) -> bool:
+    # In a column of one type equal is the same. In a union it is not: 1 equals True.
+    if one is other or one != other:
+        return one is other
+    return kind is not ColumnKind.KEY or key_part(one) == key_part(other)
 
 
 def is_null(kind: ColumnKind, value: SqlValue) -> bool:

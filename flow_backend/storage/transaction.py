@@ -1,6 +1,6 @@
 """What one mutation works on: reads that see its writes, and writes that can be undone."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import nextafter
 from typing import cast
 
@@ -102,7 +102,8 @@ class StoredTransaction:
         stored = self._reader.table(table)
         raw = encode_document(document)
         values = stored.column_values(document)
-        self._refuse_duplicates(stored, values, None)
+        if stored.unique_indexes:
+            self._refuse_duplicates(stored, values, None)
         created_at = cast("float", document["_creationTime"])
         try:
             self._cursor.execute(stored.insert_sql, (id, created_at, raw, *values))
@@ -123,16 +124,13 @@ class StoredTransaction:
         assert document["_creationTime"] == created_at, (document["_creationTime"], created_at)
         old = stored.spec.read(old_raw)
         raw = encode_document(document)
-        old_values, values = stored.column_values(old), stored.column_values(document)
-        changed = tuple([place for place, value in enumerate(values) if value != old_values[place]])
-        if changed:
-            self._refuse_duplicates(stored, values, rowid)
-        bound = (raw, *[values[place] for place in changed], rowid)
+        changed = stored.changed_places(old, document)
+        if changed and stored.unique_indexes:
+            self._refuse_duplicates(stored, stored.column_values(document), rowid)
+        bound = [raw, *stored.values_at(document, changed), rowid]
         self._write_one(stored, row_id, stored.update_sql(changed), bound)
-        keys_of = stored.keys.row_keys
-        self.changes.append(
-            (stored, row_id, keys_of(old, rowid), old_raw, keys_of(document, rowid), raw)
-        )
+        old_keys, keys = stored.keys.replaced_keys(old, document, rowid, changed)
+        self.changes.append((stored, row_id, old_keys, old_raw, keys, raw))
 
     def delete(self, table: TableName, before: StoredRow) -> None:
         """Remove the row ``before``, which was just read."""
@@ -190,7 +188,7 @@ class StoredTransaction:
         stored: StoredTable,
         row_id: str,
         text: str,
-        bound: tuple[SqlValue, ...],
+        bound: Sequence[SqlValue],
     ) -> None:
         try:
             self._cursor.execute(text, bound)

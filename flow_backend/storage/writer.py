@@ -3,7 +3,7 @@
 Source: the guarantees, "Transactions", "Durability" and "Exactly once".
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, cast
 
 import apsw
@@ -52,15 +52,10 @@ class _Batch:
 
     def add(self, ts: CommitTs, changes: Sequence[Change]) -> None:
         """Take over what one mutation wrote; a row that it wrote twice counts once."""
-        rows = dict[tuple[int, str], Change]()
-        for change in changes:
-            key = change[0].number, change[1]
-            earlier = rows.get(key)
-            rows[key] = change if earlier is None else (*earlier[:4], *change[4:])
-        for (number, row_id), (table, _, old, old_raw, new, new_raw) in rows.items():
+        for table, row_id, old, old_raw, new, new_raw in _merged(changes):
             if old is None and new is None:
                 continue
-            self.log.append((ts, number, row_id, old_raw, new_raw))
+            self.log.append((ts, table.number, row_id, old_raw, new_raw))
             effects = self.effects.setdefault(table.name, {})
             effects[row_id] = (effects[row_id][0] if row_id in effects else old, new)
 
@@ -77,6 +72,18 @@ class _Batch:
             for name, effects in self.effects.items()
         }
         return {name: rows for name, rows in writes.items() if rows}
+
+
+def _merged(changes: Sequence[Change]) -> Iterable[Change]:
+    """Give one change for each row, from its first before to its last after."""
+    if len(changes) < 2:
+        return changes
+    rows = dict[tuple[int, str], Change]()
+    for change in changes:
+        key = change[0].number, change[1]
+        earlier = rows.get(key)
+        rows[key] = change if earlier is None else (*earlier[:4], *change[4:])
+    return rows.values()
 
 
 class StoredWriter:
