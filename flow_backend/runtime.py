@@ -2,10 +2,10 @@
 
 import os
 import queue
-import random
 import threading
 import time
 from collections.abc import Callable
+from random import Random
 from typing import Generic, Protocol, TypeVar
 
 import trio
@@ -47,7 +47,7 @@ class Worker(Protocol):
 class Runtime(Protocol):
     """What the backend takes from the machine."""
 
-    random: random.Random
+    random: Random
 
     def now_ns(self) -> int:
         """Wall clock, ns since the Unix epoch. May jump."""
@@ -115,7 +115,7 @@ async def wait_for(worker: Worker, work: Callable[[], T]) -> T:
 class SystemRuntime:
     """The real machine."""
 
-    random: random.Random = field(factory=lambda: random.Random(os.urandom(32)))
+    random: Random = field(factory=lambda: Random(os.urandom(32)))
 
     def now_ns(self) -> int:
         return time.time_ns()

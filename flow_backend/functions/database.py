@@ -1,6 +1,6 @@
 """``ctx.db``: documents as functions read and write them."""
 
-import random
+from random import Random
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar, cast
 
@@ -307,7 +307,7 @@ class WritableDatabase(Database):
     """Reads and writes documents in a mutation's transaction."""
 
     transaction: Transaction = field(kw_only=True)
-    random: random.Random = field(kw_only=True)
+    random: Random = field(kw_only=True)
 
     def insert(self, document: D, /) -> Id[D]:
         """Add a document; it gets an id and a creation time.

@@ -164,7 +164,7 @@ def _arguments_class(
             if parameter.required
             else attrs.field(type=parameter.annotation, default=default)
         )
-    made = attrs.make_class(f"arguments of {path}", fields, frozen=True, kw_only=True)
+    made = attrs.make_class("Arguments", fields, frozen=True, kw_only=True)
     renamed = {p.name: p.wire_name for p in parameters if p.name != p.wire_name}
     types.register_arguments(made, renamed)
     return made

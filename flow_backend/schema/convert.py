@@ -644,8 +644,8 @@ def _converter(types: TypeConverter, *, detailed: bool) -> Converter:
     converter.register_unstructure_hook_factory(
         _is_document, lambda t: _unstructure_document(converter, t)
     )
-    converter.register_structure_hook_func(
-        lambda t: t is PaginationOptions, _structure_options(converter)
+    converter.register_structure_hook_factory(
+        lambda t: t is PaginationOptions, lambda t: _structure_options(converter)
     )
     converter.register_unstructure_hook_factory(
         lambda t: t is Page or get_origin(t) is Page, lambda t: _unstructure_page(converter, t)
