@@ -1,0 +1,58 @@
+# Two commands do everything on a fresh machine: `make serve` and `make test`.
+# Needs Python 3.11+, Node 20+ and make; everything else comes from the package registries.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMPS := .stamps
+WEB    := flow/web/index.html
+WEB_SOURCES := $(shell find flow_web -path flow_web/node_modules -prune -o -type f -print 2>/dev/null)
+
+.PHONY: serve test bench check soak setup web web-test clean
+
+serve: setup web
+	$(BIN)/flow serve $(ARGS)
+
+test: setup web
+	@$(BIN)/python -m tests.browser_notice
+	$(MAKE) --no-print-directory web-test
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: setup web
+	$(BIN)/python -m bench $(ARGS)
+
+soak: setup
+	$(BIN)/python -m tests.simulation.soak $(ARGS)
+
+# Quick enough to run before every commit.
+check: setup
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports
+	$(BIN)/mypy --no-error-summary
+	$(BIN)/pyright --warnings >/dev/null || $(BIN)/pyright
+
+setup: $(STAMPS)/python
+
+$(STAMPS)/python: pyproject.toml requirements.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	mkdir -p $(STAMPS)
+	touch $@
+
+$(STAMPS)/node: flow_web/package-lock.json
+	cd flow_web && npm ci --no-audit --no-fund --loglevel=error
+	mkdir -p $(STAMPS)
+	touch $@
+
+web: $(WEB)
+
+$(WEB): $(STAMPS)/node $(WEB_SOURCES)
+	cd flow_web && npm run --silent build
+	touch $@
+
+web-test: $(STAMPS)/node
+	cd flow_web && npm run --silent lint && npm run --silent typecheck && npm test --silent
+
+clean:
+	rm -rf $(VENV) $(STAMPS) flow/web flow_web/node_modules
