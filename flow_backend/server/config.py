@@ -104,14 +104,13 @@ def settings_from(environment: Mapping[str, str], options: Mapping[str, object])
     return Settings(**chosen)  # type: ignore[arg-type]  # Parsed by the type of each default.
 
 
-def web_folder(settings: Settings, package_folder: Path) -> Path | None:
-    """Give the folder of the web app: the one that was set, else the app's own, else None.
+def web_folder(settings: Settings) -> Path | None:
+    """Give the folder of the web app that was set, None if none was.
 
-    Raises: StartError if one was set that does not exist.
+    Raises: StartError if it does not exist.
     """
     if not settings.web:
-        own = package_folder / "web"
-        return own if own.is_dir() else None
+        return None
     if not Path(settings.web).is_dir():
         raise StartError(
             f"The folder of the web app, {settings.web}, does not exist. Build the web app, or "

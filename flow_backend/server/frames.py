@@ -140,6 +140,10 @@ class MessageReader:
                 return None
             start += width
             size = _long_size(data[at + 2 : at + 2 + width])
+        elif first == _WHOLE_TEXT and self._message is None and at + 6 + size <= len(data):
+            # Nearly all that a client says is of this kind, and needs no other look.
+            self._at = end = start + size
+            return _checked_text(_unmasked(data[start:end], data[start - 4 : start]))
         # The header alone decides, so that a frame that is too large is never waited for.
         self._check_header(first, size)
         if len(data) < start:

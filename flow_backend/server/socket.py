@@ -46,6 +46,12 @@ class _Phase(Enum):
     ENDED = auto()  # The peer has gone, or was given up.
 
 
+# Looking a member up in its enum costs more than all else that is done with it here.
+_OPEN: Final = _Phase.OPEN
+_CLOSING: Final = _Phase.CLOSING
+_ENDED: Final = _Phase.ENDED
+
+
 @define
 class Pulse:
     """The time that all sockets share: reading a clock for every frame would cost more than it."""
@@ -72,7 +78,7 @@ class WebSocket:
     unsent_bytes_max: int
     stall_seconds: float
     _reader: MessageReader = field(init=False)
-    _phase: _Phase = _Phase.OPEN
+    _phase: _Phase = _OPEN
     _queue: deque[bytes | memoryview] = field(factory=deque[bytes | memoryview])
     _unsent: int = 0
     _draining: bool = False
@@ -109,14 +115,14 @@ class WebSocket:
             # One client that sends without a pause must not keep the others waiting.
             self._in_a_row = 0
             await trio.lowlevel.checkpoint()
-        while self._phase is _Phase.OPEN:
+        while self._phase is _OPEN:
             if self._deaf:
                 await self._sleep_until_closed()
             elif (message := self._next_message()) is not None:
                 self._in_a_row += 1
                 self.counters.messages_in += 1
                 return message
-            elif self._phase is _Phase.OPEN:
+            elif self._phase is _OPEN:
                 self._in_a_row = 0
                 await self._read()
         raise Disconnected
@@ -135,7 +141,7 @@ class WebSocket:
 
     def _answer(self, control: Control) -> None:
         match control.opcode:
-            case Opcode.PING if self._phase is _Phase.OPEN and not self._queue:
+            case Opcode.PING if self._phase is _OPEN and not self._queue:
                 # A peer that does not read gets no pongs: they would only pile up.
                 self._write((control_frame(Opcode.PONG, control.payload),))
             case Opcode.CLOSE:
@@ -184,7 +190,7 @@ class WebSocket:
 
         After the end it does nothing.
         """
-        if self._phase is not _Phase.OPEN:
+        if self._phase is not _OPEN:
             return
         if self._unsent > self.unsent_bytes_max:
             # The session holds its rounds back long before this; it is the last line.
@@ -208,7 +214,7 @@ class WebSocket:
 
     def when_drained(self, then: Drained) -> None:
         """Call ``then`` once: now if nothing waits, else as soon as all is written or lost."""
-        if self._queue and self._phase is not _Phase.ENDED:
+        if self._queue and self._phase is not _ENDED:
             self._drained.append(then)
         else:
             then()
@@ -250,7 +256,7 @@ class WebSocket:
 
     async def _drain(self) -> None:
         try:
-            while self._queue and self._phase is not _Phase.ENDED:
+            while self._queue and self._phase is not _ENDED:
                 with trio.move_on_after(self.stall_seconds) as patience:
                     await self._wait_writable()
                 if patience.cancelled_caught:
@@ -260,7 +266,7 @@ class WebSocket:
                 self._flush()
         finally:
             self._draining = False
-        if self._phase is not _Phase.ENDED:
+        if self._phase is not _ENDED:
             self._all_written()
 
     async def _wait_writable(self) -> None:
@@ -271,7 +277,7 @@ class WebSocket:
             await trio.lowlevel.checkpoint()
 
     def _flush(self) -> None:
-        if self._phase is _Phase.ENDED:
+        if self._phase is _ENDED:
             return
         try:
             sent = self.socket.sendmsg(list(islice(self._queue, _PARTS_MAX)))
@@ -286,7 +292,7 @@ class WebSocket:
         self._took(sent)
 
     def _all_written(self) -> None:
-        if self._phase is _Phase.CLOSING:
+        if self._phase is _CLOSING:
             self._shut()
             self._wake()
         self._tell_drained()
@@ -300,7 +306,7 @@ class WebSocket:
 
     def beat(self, ping_after: float, message_after: float, silence_max: float) -> None:
         """Do what silence asks for: ping the peer, show it a sign of life, or give it up."""
-        if self._phase is not _Phase.OPEN or self._queue:
+        if self._phase is not _OPEN or self._queue:
             return  # A slow peer is judged by its progress, in ``_drain``.
         now = self.pulse.now
         if now - self._heard_at >= silence_max and not self._in_flight():
@@ -323,19 +329,19 @@ class WebSocket:
     @property
     def closed(self) -> bool:
         """Whether nothing more is received or pushed."""
-        return self._phase is not _Phase.OPEN
+        return self._phase is not _OPEN
 
     def close(self, code: int, reason: str) -> None:
         """Close after what was pushed. Never waits; ``receive`` raises Disconnected from now on."""
         self._close_with(close_frame(code, reason))
 
     def _close_with(self, frame: bytes) -> None:
-        if self._phase is not _Phase.OPEN:
+        if self._phase is not _OPEN:
             return
-        self._phase = _Phase.CLOSING
+        self._phase = _CLOSING
         self._write((frame,))
         # Writing may have found that the peer has gone.
-        if self._phase is _Phase.CLOSING and not self._queue:
+        if self._phase is _CLOSING and not self._queue:
             self._shut()
         self._wake()
 
@@ -347,16 +353,16 @@ class WebSocket:
 
     def abort(self) -> None:
         """Give the peer up at once: what was not written is lost."""
-        if self._phase is _Phase.ENDED:
+        if self._phase is _ENDED:
             return
-        self._phase = _Phase.ENDED
+        self._phase = _ENDED
         self._queue.clear()
         self._unsent = 0
         self._wake(writer=True)
         self._tell_drained()
 
     def _wake(self, *, writer: bool = False) -> None:
-        if self._closed_now is not None and self._phase is not _Phase.OPEN:
+        if self._closed_now is not None and self._phase is not _OPEN:
             self._closed_now.set()
         if self._reading or (writer and self._draining):
             trio.lowlevel.notify_closing(self.socket)
@@ -369,7 +375,7 @@ class WebSocket:
         """
         self.close(1011, "InternalServerError")
         with trio.move_on_after(linger_seconds) as patience:
-            while self._phase is not _Phase.ENDED and (self._queue or not self._goodbye):
+            while self._phase is not _ENDED and (self._queue or not self._goodbye):
                 await self._discard()
         if patience.cancelled_caught and (self._queue or self._in_flight()):
             # Without this the system would go on sending to a peer that was given up.

@@ -61,7 +61,7 @@ async def test_functions_take_both_shapes_of_arguments(kind: str, args: object):
     ],
 )
 async def test_values_come_in_the_format_asked_for(form: str | None, value: object):
-    body: dict[str, Any] = {"path": "t:rich", "args": {}} | ({"format": form} if form else {})
+    body: dict[str, Any] = {"path": "t:rich", "args": {}, "format": form}
     async with client_of() as client:
         answer = await client.post("/api/query", json=body)
 

@@ -1,0 +1,105 @@
+"""The command that runs the server."""
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import Final, cast
+
+import click
+import trio
+
+from flow_backend.actors.supervisor import ActorFailed
+from flow_backend.errors import AppDefinitionError, StartError, StorageError
+from flow_backend.functions.registry import load_app
+from flow_backend.server.app import Server
+from flow_backend.server.config import Settings, settings_from
+from flow_backend.server.logs import configure_logs
+from flow_backend.server.run import run_server
+
+APP_EXIT_CODE: Final = 65
+STORAGE_EXIT_CODE: Final = 74
+INTERNAL_EXIT_CODE: Final = 70
+
+
+@click.command()
+@click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=int, help="The port; 0 takes a free one.  [default: 3210]")
+@click.option("--data", help="The folder that holds the database.  [default: flow-data]")
+@click.option("--app", help="The Python package to serve.  [default: flow]")
+@click.option("--web", help="The folder of the web app.  [default: the app's own]")
+@click.option("--no-auth", is_flag=True, help="Serve without accounts: every caller is nobody.")
+@click.option("--log-level", help="debug, info, warning or error.  [default: info]")
+def serve(
+    host: str | None,
+    port: int | None,
+    data: str | None,
+    app: str | None,
+    web: str | None,
+    no_auth: bool,
+    log_level: str | None,
+) -> None:
+    """Serve an app until Ctrl-C.
+
+    Each option can also be set in the environment: FLOW_HOST, FLOW_PORT, FLOW_DATA and so on.
+    """
+    options: dict[str, object] = {"host": host, "port": port, "data": data, "app": app, "web": web}
+    options |= {"log_level": log_level, "auth": False if no_auth else None}
+    problem = _run(options)
+    if problem is not None:
+        text, exit_code = problem
+        print(f"Error: {text}", file=sys.stderr)
+        sys.exit(exit_code)
+
+
+def _run(options: dict[str, object]) -> tuple[str, int] | None:
+    """Run to the end; give what went wrong, in words for whoever started it, and the exit code."""
+    try:
+        settings = settings_from(os.environ, options)
+        configure_logs(settings)
+        _serve(settings)
+    except BaseExceptionGroup as group:
+        problems = [found for error in _leaves(group) if (found := _problem(error)) is not None]
+        if not problems:
+            raise
+        return problems[0]
+    except (StartError, AppDefinitionError, StorageError, ActorFailed) as error:
+        return _problem(error)
+    return None
+
+
+def _serve(settings: Settings) -> None:
+    # Apps are mostly developed in the folder where the command is given.
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    trio.run(run_server, load_app(settings.app), settings, _announce)
+
+
+def _announce(server: Server) -> None:
+    print(f"Flow is ready at {server.url}", flush=True)
+    print(f"Clients connect to {server.sync_url}", flush=True)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(cast("BaseExceptionGroup[BaseException]", error))
+        else:
+            yield error
+
+
+def _problem(error: BaseException) -> tuple[str, int] | None:
+    match error:
+        case StartError():
+            return str(error), error.exit_code
+        case AppDefinitionError():
+            return str(error), APP_EXIT_CODE
+        case StorageError():
+            return (
+                f"{error} The server ends, so that nothing is said that the disk does not hold. "
+                "Start it again: it then reads what the disk really has.",
+                getattr(error, "exit_code", STORAGE_EXIT_CODE),
+            )
+        case ActorFailed():
+            return str(error), INTERNAL_EXIT_CODE
+        case _:
+            return None

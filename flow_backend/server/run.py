@@ -1,0 +1,147 @@
+"""The server process: an app, its database and its listener, from start to the last signal."""
+
+import ipaddress
+import os
+import signal
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import structlog
+import trio
+
+from flow_backend.actors.backend import BackendSettings, open_backend
+from flow_backend.actors.session import Authenticated
+from flow_backend.auth.verify import TokenVerifier, http_fetch
+from flow_backend.errors import StartError
+from flow_backend.functions.context import NOBODY, Caller
+from flow_backend.functions.limits import ThreadDeadlines
+from flow_backend.functions.registry import App
+from flow_backend.runtime import SystemRuntime
+from flow_backend.server.app import Server, open_server
+from flow_backend.server.config import USAGE_EXIT_CODE, Settings, web_folder
+from flow_backend.server.frames import text_frame
+from flow_backend.server.watchdog import armed, keep_alive, raise_file_limit, tune_interpreter
+from flow_backend.storage.sqlite import open_storage
+
+_SECOND_SIGNAL_EXIT_CODE = 130
+_BACKEND_SHARE = 0.8
+"""How much of the time for stopping the backend has; the rest is for saying goodbye."""
+
+log = structlog.stdlib.get_logger("flow.server")
+
+
+async def run_server(app: App, settings: Settings, on_ready: Callable[[Server], None]) -> None:
+    """Serve an app until the first SIGTERM or SIGINT; a second one ends the process at once.
+
+    ``on_ready`` is called when clients may come.
+
+    Raises: StartError, and nothing was changed then; AppDefinitionError; and, in a group, what
+        ended the backend by itself.
+    """
+    check_exposure(app, settings)
+    raise_file_limit()
+    runtime = SystemRuntime()
+    folder = settings.data
+    tables = tuple(app.schema.tables.values())
+    storage = open_storage(Path(folder), tables, now_ns=runtime.now_ns)
+    try:
+        async with trio.open_nursery() as nursery:
+            stop = trio.Event()
+            await nursery.start(_listen_to_signals, stop)
+            nursery.start_soon(keep_alive, settings.watchdog_seconds)
+            with armed(settings.watchdog_seconds):
+                async with (
+                    open_user_verifier(app, settings) as verify_user,
+                    open_backend(
+                        app,
+                        storage,
+                        runtime,
+                        text_frame=text_frame,
+                        deadlines=ThreadDeadlines(),
+                        settings=BackendSettings(
+                            stop_seconds=settings.stop_seconds * _BACKEND_SHARE
+                        ),
+                        verify_user=verify_user,
+                    ) as backend,
+                    open_server(
+                        backend, settings, web=app_web_folder(app, settings), drain=backend.stop
+                    ) as server,
+                ):
+                    tune_interpreter()
+                    on_ready(server)
+                    await stop.wait()
+                    log.info("Stopping")
+            nursery.cancel_scope.cancel()
+    finally:
+        storage.close()
+
+
+def check_exposure(app: App, settings: Settings) -> None:
+    """Make sure that an app which knows nobody is not offered to a whole network by mistake.
+
+    Raises: StartError.
+    """
+    if is_loopback(settings.host) or not settings.auth or app.providers is not None:
+        return
+    raise StartError(
+        f"The app {app.name!r} has no auth.py, so everybody who reaches {settings.host} could read "
+        "and write everything. Add an auth.py that names who issues your users' tokens, listen on "
+        "this machine alone (--host 127.0.0.1), or say --no-auth if that is what you want.",
+        USAGE_EXIT_CODE,
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address can be reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def app_web_folder(app: App, settings: Settings) -> Path | None:
+    """Give the folder of the web app, None if there is none.
+
+    Raises: StartError if one was asked for that does not exist.
+    """
+    return web_folder(settings) or app.web
+
+
+VerifyUser = Callable[[str], Awaitable[Authenticated]]
+
+
+@asynccontextmanager
+async def open_user_verifier(app: App, settings: Settings) -> AsyncGenerator[VerifyUser | None]:
+    """Give what looks at users' tokens; None refuses them all."""
+    if not settings.auth or app.providers is None:
+        yield None if settings.auth else _nobody
+        return
+    # Made only where it is needed: it reads all the system's certificates.
+    async with httpx.AsyncClient() as client:
+        verifier = TokenVerifier(app.providers, http_fetch(client), time.time)
+
+        async def verify(token: str) -> Authenticated:
+            verified = await verifier.verify(token)
+            return Authenticated(Caller(verified.identity), verified.expires_at)
+
+        yield verify
+
+
+async def _nobody(_token: str) -> Authenticated:
+    await trio.lowlevel.checkpoint()
+    return Authenticated(NOBODY)
+
+
+async def _listen_to_signals(
+    stop: trio.Event, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for _ in signals:
+            if stop.is_set():
+                # What was acknowledged is on disk, so there is nothing that this could lose.
+                os._exit(_SECOND_SIGNAL_EXIT_CODE)
+            stop.set()
