@@ -78,6 +78,8 @@ class ThreadWorker:
             step()
 
     def submit(self, work: Callable[[], T], done: Callable[[Finished[T]], None]) -> None:
+        """Run ``work`` in the thread, then ``done`` on the loop."""
+
         def step() -> None:
             try:
                 finished = Finished(value=work())
@@ -91,14 +93,16 @@ class ThreadWorker:
         self._queue.put(step)
 
     async def run(self, work: Callable[[], T]) -> T:
+        """Run ``work`` in the thread and wait for its end."""
         return await wait_for(self, work)
 
     def close(self) -> None:
+        """Let the thread end after what was submitted."""
         self._queue.put(None)
 
 
 async def wait_for(worker: Worker, work: Callable[[], T]) -> T:
-    """Submit ``work`` and sleep until it is done. A cancellation has to wait: work is not halved."""
+    """Submit ``work`` and sleep until it is done. A cancellation waits: work is never halved."""
     task = trio.lowlevel.current_task()
     box: list[Finished[T]] = []
 
@@ -118,10 +122,13 @@ class SystemRuntime:
     random: Random = field(factory=lambda: Random(os.urandom(32)))
 
     def now_ns(self) -> int:
+        """Wall clock, ns since the Unix epoch."""
         return time.time_ns()
 
     def monotonic(self) -> float:
+        """Seconds from an arbitrary point."""
         return time.monotonic()
 
     def worker(self, name: str) -> Worker:
+        """Start a thread."""
         return ThreadWorker(name)

@@ -1,7 +1,7 @@
 """The actions' actor: what reaches out of the database runs here, bounded and apart."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, assert_never
 
 import structlog
 import trio
@@ -111,6 +111,8 @@ class ActionActor:
                 result = await self._mutate(call)
             case Kind.ACTION:
                 result = await self._run(call, depth)
+            case _:
+                assert_never(function.kind)
         if isinstance(result, Done):
             return contract.decode_result(result.result)
         if result.data is not None:

@@ -50,7 +50,7 @@ class Supervisor:
         recover: Callable[[], None],
         intensity: RestartIntensity,
     ) -> None:
-        """Start an actor. When it fails, ``recover`` mends what depends on it; it then runs again."""
+        """Start an actor. When it fails, ``recover`` mends what depends on it, and it runs on."""
         self.nursery.start_soon(self._keep, name, run, recover, intensity, name=name)
 
     async def _keep(
