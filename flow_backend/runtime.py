@@ -67,7 +67,9 @@ class ThreadWorker:
     """A thread of its own, fed by a queue; results return to the loop that made it."""
 
     name: str
-    _queue: "queue.SimpleQueue[Callable[[], None] | None]" = field(factory=queue.SimpleQueue)
+    _queue: "queue.SimpleQueue[Callable[[], None] | None]" = field(
+        factory=lambda: queue.SimpleQueue[Callable[[], None] | None]()
+    )
     _token: trio.lowlevel.TrioToken = field(factory=trio.lowlevel.current_trio_token)
 
     def __attrs_post_init__(self) -> None:

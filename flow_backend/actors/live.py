@@ -40,7 +40,7 @@ class LiveQuery:
     key: LiveKey
     call: Call
     journal: str | None
-    watchers: "dict[SessionKey, Watcher]" = field(factory=dict)
+    watchers: "dict[SessionKey, Watcher]" = field(factory=lambda: dict[SessionKey, Watcher]())
     result: QueryResult | None = None
     ts: CommitTs = NO_COMMIT
     read_set: ReadSet = field(factory=dict)  # pyright: ignore[reportUnknownVariableType]
