@@ -30,6 +30,17 @@ def add(ctx: MutationCtx, text: str) -> None:
 def count(ctx: QueryCtx) -> int:
     return len(ctx.db.scan(Note).collect())
 """
+OFFICIAL_CLIENT = """
+import os, sys
+from convex import ConvexClient
+
+client = ConvexClient(sys.argv[1])
+counts = iter(client.subscribe("notes:count", {}))
+print(next(counts))
+client.mutation("notes:add", {"text": "milk"})
+print(next(counts), client.query("notes:count", {}), flush=True)
+os._exit(0)  # Its threads would go on.
+"""
 
 pytestmark = pytest.mark.slow
 
@@ -99,6 +110,15 @@ def test_what_was_written_is_there_after_a_restart(apps: Path):
         assert answer.json() == {"status": "success", "value": 1.0}
 
 
+def test_the_official_python_client_sees_its_mutation_live(apps: Path):
+    with serving(apps) as process:
+        command = [sys.executable, "-c", OFFICIAL_CLIENT, process.url()]
+        said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+
+        assert said.stdout == "0.0\n1.0 1.0\n"
+        assert process.stop() == 0
+
+
 def test_a_stop_is_quick_although_a_client_never_reads(apps: Path):
     with serving(apps, FLOW_LINGER_SECONDS="0.2") as process:
         host, port = process.url().removeprefix("http://").split(":")
@@ -112,6 +132,28 @@ def test_a_stop_is_quick_although_a_client_never_reads(apps: Path):
 
             assert process.stop() == 0
             assert client.recv(4096)[2:4] == (1001).to_bytes(2, "big")
+
+
+def test_a_second_signal_ends_the_process_at_once(apps: Path):
+    """The first one waits for what is under way, such as this action."""
+    slow = "import trio\nfrom flow_backend import ActionCtx, action\n\n@action\n"
+    slow += "async def slow(ctx: ActionCtx) -> None:\n    await trio.sleep(3600)\n"
+    (apps / "small_app" / "slow.py").write_text(slow)
+    with serving(apps) as process:
+        url = process.url()
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as client:
+            body = b'{"path":"slow:slow","args":{}}'
+            head = b"POST /api/action HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
+            client.sendall(head % (len(body), body))
+            while "flow_actions_running 1.0" not in httpx.get(f"{url}/metrics").text:
+                pass
+            assert process.popen.stderr is not None
+            process.popen.send_signal(signal.SIGINT)
+            assert "Stopping" in process.popen.stderr.readline()
+            process.popen.send_signal(signal.SIGINT)
+
+            assert process.popen.wait(20) == 130
 
 
 def test_a_port_that_is_taken_is_explained(apps: Path):

@@ -11,7 +11,7 @@ import trio.testing
 
 from flow_backend.actors.messages import Disconnected, Transport
 from flow_backend.errors import StartError
-from flow_backend.server.app import open_server
+from flow_backend.server.app import Server, open_server
 from flow_backend.server.config import Settings
 from flow_backend.server.frames import text_frame
 from flow_backend.server.listener import open_listeners
@@ -195,3 +195,29 @@ async def test_readiness_ends_with_the_first_sign_of_the_stop():
         await server.stop()
         assert not server.readiness.ready
         await server.stop()
+
+
+async def test_a_backend_that_ends_by_itself_closes_sockets_so_that_clients_come_back():
+    """As after a failed fsync: nobody is answered any more, and every client hears 1011."""
+    async with trio.open_nursery() as outer:
+        started = trio.Event()
+        servers: list[Server] = []
+
+        async def serve() -> None:
+            async with running() as server:
+                servers.append(server)
+                started.set()
+                await trio.sleep_forever()
+
+        scope = trio.CancelScope()
+
+        async def serve_until_cancelled() -> None:
+            with scope:
+                await serve()
+
+        outer.start_soon(serve_until_cancelled)
+        await started.wait()
+        async with upgraded(servers[0]) as client:
+            scope.cancel()
+
+            assert await client.read_close() == (1011, "InternalServerError")
