@@ -1,6 +1,6 @@
 """Live queries and those who watch them: what the QueryActor owns, without its timing."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from attrs import define, field
 
@@ -61,6 +61,9 @@ class Watcher:
 
     Attributes:
         queries: what it watches; several of its query ids may share a live query.
+        ids: the query ids of each live query.
+        stale: live queries whose result may be another than the session holds.
+        collected: those whose result the round that is being put together has taken over.
         held: the result that it was last sent for each of its queries.
         wants_round: it needs a round even if nothing has changed.
         round_ts: the timestamp of the round that is being put together for it, None if there is
@@ -73,6 +76,11 @@ class Watcher:
     query_set: QuerySetVersion = START.query_set
     identity: IdentityVersion = START.identity
     queries: dict[QueryId, LiveQuery] = field(factory=dict[QueryId, LiveQuery])
+    ids: dict[LiveQueryId, dict[QueryId, None]] = field(
+        factory=dict[LiveQueryId, dict[QueryId, None]]
+    )
+    stale: dict[LiveQueryId, LiveQuery] = field(factory=dict[LiveQueryId, LiveQuery])
+    collected: dict[LiveQueryId, LiveQuery] = field(factory=dict[LiveQueryId, LiveQuery])
     held: dict[QueryId, QueryResult] = field(factory=dict[QueryId, QueryResult])
     removed: list[QueryId] = field(factory=list[QueryId])
     wants_round: bool = False
@@ -95,12 +103,40 @@ class Watcher:
         """Take over a live query's result, where it is new for this session."""
         result = live.result
         assert result is not None, live.key
+        self.stale.pop(live.id, None)
+        self.collected[live.id] = live
         held = self.held
-        for query_id, each in self.queries.items():
-            if each is live:
-                before = held.get(query_id)
-                if before is not result and before != result:
-                    self.changes[query_id] = result
+        for query_id in self.ids[live.id]:
+            before = held.get(query_id)
+            if before is not result and before != result:
+                self.changes[query_id] = result
+
+    def collect_stale(self, running: Collection[LiveQueryId]) -> None:
+        """Take over the results that are new for this session, but for those still running."""
+        for ident, live in list(self.stale.items()):
+            if ident not in running:
+                self.collect(live)
+
+    def open(self, query_id: QueryId, live: LiveQuery) -> None:
+        """Watch a live query under a query id."""
+        live.watchers[self.session] = self
+        self.queries[query_id] = live
+        self.ids.setdefault(live.id, {})[query_id] = None
+        self.stale[live.id] = live
+
+    def close(self, query_id: QueryId) -> LiveQuery:
+        """Watch a live query no longer under this id. Returns: the live query."""
+        live = self.queries.pop(query_id)
+        self.held.pop(query_id, None)
+        self.changes.pop(query_id, None)
+        ids = self.ids[live.id]
+        del ids[query_id]
+        if not ids:
+            del self.ids[live.id]
+            self.stale.pop(live.id, None)
+            self.collected.pop(live.id, None)
+            live.watchers.pop(self.session, None)
+        return live
 
     def finish_round(self) -> Round | None:
         """Give the round, if there is anything to say; then the session holds what it says."""
@@ -108,6 +144,7 @@ class Watcher:
         assert ts is not None, self.session
         assert not self.waiting, self.session
         self.round_ts = None
+        self.collected.clear()
         if not (self.changes or self.must_send):
             return None
         changes, self.changes = self.changes, {}
@@ -121,6 +158,8 @@ class Watcher:
             self.round_ts = None
             self.waiting = 0
             self.wants_round = True
+            self.stale.update(self.collected)
+            self.collected.clear()
 
 
 @define
@@ -152,8 +191,7 @@ class LiveQueries:
             identity = call.caller.identity
             own = (*shared[:4], "" if identity is None else identity.key)
             live = self._by_key.get(own) or self._add(shared if live is None else own, call)
-        live.watchers[watcher.session] = watcher
-        watcher.queries[query_id] = live
+        watcher.open(query_id, live)
 
     def _add(self, key: LiveKey, call: Call) -> LiveQuery:
         self._last_id += 1
@@ -165,12 +203,7 @@ class LiveQueries:
 
     def unwatch(self, watcher: Watcher, query_id: QueryId) -> LiveQuery | None:
         """Let a session drop a query. Returns: the live query, if nobody watches it any more."""
-        live = watcher.queries.pop(query_id)
-        watcher.held.pop(query_id, None)
-        watcher.changes.pop(query_id, None)
-        if any(each is live for each in watcher.queries.values()):
-            return None
-        live.watchers.pop(watcher.session, None)
+        live = watcher.close(query_id)
         if live.watchers:
             return None
         self._forget(live)
@@ -196,21 +229,20 @@ class LiveQueries:
         parted = [each for each in live.watchers.values() if each.caller != ran_for]
         for watcher in parted:
             watcher.abandon_round()
-            for query_id, each in list(watcher.queries.items()):
-                if each is live:
-                    live.watchers.pop(watcher.session, None)
-                    call = Call(live.call.path, live.call.args, watcher.caller)
-                    del watcher.queries[query_id]
-                    self.watch(watcher, query_id, call, live.key[1], live.key[2])
+            for query_id in list(watcher.ids[live.id]):
+                watcher.close(query_id)
+                call = Call(live.call.path, live.call.args, watcher.caller)
+                self.watch(watcher, query_id, call, live.key[1], live.key[2])
         return parted
 
     def watch_refused(self, watcher: Watcher, query_id: QueryId, refused: QueryResult) -> None:
         """Let a session hold an answer that no run gave: nothing will ever change it."""
         call = Call("", None, watcher.caller)
         key: LiveKey = ("", b"", None, False, f"{watcher.session}:{query_id}")
-        live = LiveQuery(LiveQueryId(0), key, call, None, result=refused, met=False)
-        live.watchers[watcher.session] = watcher
-        watcher.queries[query_id] = live
+        self._last_id += 1
+        ident = LiveQueryId(self._last_id)
+        live = LiveQuery(ident, key, call, None, result=refused, met=False)
+        watcher.open(query_id, live)
 
     def meet(self, live: LiveQuery) -> None:
         """Note that a commit has written what the query read."""

@@ -306,28 +306,26 @@ class QueryActor:
 
     def _begin_rounds(self, ts: CommitTs, runs: list[LiveQuery]) -> list[Watcher]:
         """Begin a round for each session that is concerned and has nothing running from before."""
+        chosen = {live.id for live in runs}
         concerned = dict(self.wanting)
         for live in runs:
             concerned.update(live.watchers)
-        chosen = {live.id for live in runs}
+        blocked: set[SessionKey] = set()
+        for live in (*self._running.values(), *self.live.due.values()):
+            if live.id not in chosen:
+                blocked.update(live.watchers)
         begun: list[Watcher] = []
         for session, watcher in concerned.items():
-            if watcher.round_ts is not None:
-                continue
-            open_queries = {live.id: live for live in watcher.queries.values()}
-            if any(
-                live.running or (live.met and ident not in chosen)
-                for ident, live in open_queries.items()
-            ):
+            if watcher.round_ts is not None or session in blocked:
                 continue
             watcher.begin_round(ts)
             self.wanting.pop(session, None)
-            for ident, live in open_queries.items():
-                if ident in chosen:
-                    watcher.waiting += 1
-                else:
-                    watcher.collect(live)
+            watcher.collect_stale(chosen)
             begun.append(watcher)
+        for live in runs:
+            for watcher in live.watchers.values():
+                if watcher.round_ts == ts:
+                    watcher.waiting += 1
         return begun
 
     async def _run_here(self, live: LiveQuery, ts: CommitTs) -> None:
@@ -373,7 +371,8 @@ class QueryActor:
         live.ts = ts
         live.looked_at_identity = run.looked_at_identity
         result = _shared_result(run)
-        if live.result != result:  # One that came out the same is not sent again.
+        is_new = live.result != result  # One that came out the same is not sent again.
+        if is_new:
             live.result = result
         if isinstance(run.result, Done):  # A run that failed says nothing about the page's end.
             live.journal = run.journal
@@ -387,6 +386,9 @@ class QueryActor:
                 watcher.waiting -= 1
                 if not watcher.waiting:
                     self._deliver(watcher)
+            elif is_new:
+                watcher.stale[live.id] = live
+                self._want(watcher.session)
 
     def _subscribe(self, live: LiveQuery, run: QueryRun) -> None:
         for table in self.live.read(live, run.read_set):

@@ -1,4 +1,4 @@
-"""What one run of a function read: ranges of index keys, for which a commit can be looked through."""
+"""What one run of a function read: ranges of index keys, to be held against every commit."""
 
 from attrs import frozen
 
@@ -18,6 +18,12 @@ class ReadRange:
 
     def __contains__(self, key: bytes) -> bool:
         return self.start <= key and (self.stop is None or key < self.stop)
+
+    @property
+    def is_point(self) -> bool:
+        """Whether this is the range of a single key."""
+        stop = self.stop
+        return stop is not None and stop == self.start + b"\x00"
 
 
 ReadSet = dict[TableName, tuple[ReadRange, ...]]
