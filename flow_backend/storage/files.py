@@ -90,6 +90,7 @@ class SystemFiles:
         if not log.exists() or log.stat().st_size == 0:
             return False
         copy = Path(f"{self.database}-wal.copy")
+        copy.unlink(missing_ok=True)  # One that an earlier start did not finish.
         with log.open("rb") as source, open(copy, "wb", opener=_open_private) as target:
             while piece := source.read(_COPY_BYTES):
                 target.write(piece)

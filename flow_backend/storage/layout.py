@@ -40,6 +40,8 @@ _SYSTEM: Final = (
     "INSERT INTO _meta (name, value) VALUES ('clean_stop', 1), ('instance', hex(randomblob(16)))",
 )
 
+_RESERVED: Final = frozenset({"rowid", "oid"})
+
 T = TypeVar("T")
 
 
@@ -92,9 +94,17 @@ def apply_schema(
 
 
 def _check_names(specs: Sequence[TableSpec]) -> None:
-    """Refuse names that differ only in case: SQL would take them for the same."""
+    """Refuse names that SQL keeps for itself or, since they differ only in case, mixes up."""
     _check_distinct("tables", [spec.name for spec in specs])
     for spec in specs:
+        if spec.name.lower().startswith("sqlite_"):
+            raise StartError(f'the table name "{spec.name}" is kept for SQLite: rename the table')
+        for column in spec.columns:
+            if column.name.lower() in _RESERVED:
+                raise StartError(
+                    f'the field "{column.name}" of table "{spec.name}" cannot stand in an index: '
+                    "SQLite keeps that name for itself; rename the field"
+                )
         _check_distinct(
             f'indexed fields of table "{spec.name}"', [column.name for column in spec.columns]
         )

@@ -157,8 +157,9 @@ def _check_pages(connection: Connection, now_ns: Callable[[], int], seconds: flo
     finally:
         connection.set_progress_handler(None)
     if found != ["ok"]:
+        lines = "; ".join(line for row in found for line in str(row).splitlines())
         raise StartError(
-            f"the database is damaged: {'; '.join(map(str, found))}. {failures.HOW_TO_RESTORE}",
+            f"the database is damaged: {lines}. {failures.HOW_TO_RESTORE}",
             _DATA_DAMAGED,
         )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from attrs import define, frozen
 
@@ -19,6 +19,7 @@ from flow_backend.storage.base import (
     TableName,
     Transaction,
 )
+from flow_backend.storage.connection import Connection
 from flow_backend.storage.settings import DEFAULT_SETTINGS, StorageSettings
 from flow_backend.storage.sqlite import open_memory_storage, open_storage
 from flow_backend.values.value import JsonValue
@@ -176,3 +177,8 @@ def all_ids(storage: Storage, table: TableName = TASKS) -> list[str]:
 
 def contents(reader: Reader, table: TableName = TASKS) -> dict[str, bytes]:
     return {row[1]: row[3] for row in reader.scan(IndexBounds(table))}
+
+
+def write_connection(storage: Storage) -> Connection:
+    """Give the writer's own connection, for a look at what no interface shows."""
+    return cast("Connection", vars(storage.writer)["_connection"])

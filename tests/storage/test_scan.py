@@ -20,13 +20,12 @@ from flow_backend.storage.base import (
     TableName,
     Transaction,
 )
-from flow_backend.storage.connection import Connection
 from flow_backend.storage.keys import bounds_range, position_key, position_of, row_keys
 from flow_backend.storage.sqlite import open_memory_storage
 from flow_backend.storage.tables import StoredTable
 from flow_backend.values.encode import to_wire
 from flow_backend.values.value import Int64, JsonValue
-from tests.storage.support import Clock
+from tests.storage.support import Clock, write_connection
 
 ROWS = TableName("rows")
 SPEC = TableSpec(
@@ -227,7 +226,7 @@ def test_each_statement_is_one_search_of_the_index_and_sorts_nothing(
 ) -> None:
     """A scan must cost what it gives: no sorting of all before the first row."""
     _, bounds, descending = scenario
-    connection: Connection = storage.writer._connection  # type: ignore[attr-defined]
+    connection = write_connection(storage)
 
     for text, bound in StoredTable(SPEC, 1, 1).scan(bounds, descending):
         plan = [
