@@ -1,7 +1,7 @@
 """What a function is handed: ``ctx``."""
 
-import random
 from collections.abc import Callable, Mapping
+from random import Random
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 import trio
@@ -11,6 +11,7 @@ from flow_backend.auth.identity import Identity
 from flow_backend.functions.database import Database, WritableDatabase
 from flow_backend.functions.function import Function, Mutation, Query
 from flow_backend.functions.limits import Limits
+from flow_backend.functions.seed import Seed
 from flow_backend.schema.document import Instant
 
 P = ParamSpec("P")
@@ -92,7 +93,9 @@ class Log:
 class Nested(Protocol):
     """Runs a function inside the call that is under way."""
 
-    def __call__(self, function: Function[..., Any], arguments: Mapping[str, object]) -> Any: ...
+    def __call__(self, function: Function[..., Any], arguments: Mapping[str, object]) -> Any:
+        """Give what the function returns."""
+        ...
 
 
 @frozen
@@ -102,14 +105,20 @@ class QueryCtx:
     db: Database
     auth: Auth
     clock: Clock
-    random: random.Random
     log: Log
     env: Mapping[str, str]
+    _seed: Seed
     _nested: Nested
+
+    @property
+    def random(self) -> Random:
+        """Randomness that is the same when the call is run again with the same seed."""
+        return self._seed.random
 
     def run(self, function: Query[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run another query in this one's transaction. Arguments go by name."""
-        return self._nested(function, _by_name(function, args, kwargs))
+        result: R = self._nested(function, _by_name(function, args, kwargs))
+        return result
 
 
 @frozen
@@ -119,10 +128,15 @@ class MutationCtx:
     db: WritableDatabase
     auth: Auth
     clock: Clock
-    random: random.Random
     log: Log
     env: Mapping[str, str]
+    _seed: Seed
     _nested: Nested
+
+    @property
+    def random(self) -> Random:
+        """Randomness that is the same when the call is run again with the same seed."""
+        return self._seed.random
 
     def run(
         self, function: Query[P, R] | Mutation[P, R], /, *args: P.args, **kwargs: P.kwargs
@@ -132,15 +146,16 @@ class MutationCtx:
         A mutation that raises takes back what it wrote itself, and no more: the caller may catch
         the error and go on.
         """
-        return self._nested(function, _by_name(function, args, kwargs))
+        result: R = self._nested(function, _by_name(function, args, kwargs))
+        return result
 
 
 class RunFromAction(Protocol):
     """Runs a function for an action: in a transaction of its own."""
 
-    async def __call__(
-        self, function: Function[..., Any], arguments: Mapping[str, object]
-    ) -> Any: ...
+    async def __call__(self, function: Function[..., Any], arguments: Mapping[str, object]) -> Any:
+        """Give what the function returned."""
+        ...
 
 
 @frozen
@@ -149,10 +164,15 @@ class ActionCtx:
 
     auth: Auth
     clock: Clock
-    random: random.Random
     log: Log
     env: Mapping[str, str]
+    _seed: Seed
     _run: RunFromAction
+
+    @property
+    def random(self) -> Random:
+        """Randomness that is the same when the call is run again with the same seed."""
+        return self._seed.random
 
     async def run(self, function: Function[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a query, mutation or action. Arguments go by name.

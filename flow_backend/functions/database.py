@@ -1,27 +1,22 @@
 """``ctx.db``: documents as functions read and write them."""
 
-from random import Random
-from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar, cast
 
-from attrs import define, field, frozen
+import orjson
+from attrs import define, field
 
-from flow_backend.errors import (
-    DocumentError,
-    InvalidCall,
-    InvalidId,
-    InvalidRange,
-    InvalidValue,
-)
-from flow_backend.functions.limits import Budget
-from flow_backend.functions.pagination import paginate
-from flow_backend.functions.read_set import ReadRange, ReadSet, just
+from flow_backend.errors import DocumentError, InvalidId, InvalidRange, InvalidValue
+from flow_backend.functions.budget import Budget
+from flow_backend.functions.reads import Reads
 from flow_backend.functions.registry import BoundApp
-from flow_backend.schema.convert import Mismatch
-from flow_backend.schema.document import Document, Id, stored
-from flow_backend.schema.ids import encode_id, new_internal_id, table_number_of
+from flow_backend.functions.scan import Scan
+from flow_backend.functions.seed import Seed
+from flow_backend.schema.document import Document, Id, stored_row
+from flow_backend.schema.families import number_of_id
+from flow_backend.schema.ids import encode_id
 from flow_backend.schema.index import BoundIndex, KeyRange
-from flow_backend.schema.pages import Page, PaginationOptions
+from flow_backend.schema.mismatch import Mismatch, mismatch_of
 from flow_backend.schema.table import BY_CREATION_TIME, TableSpec
 from flow_backend.storage.base import (
     IndexBounds,
@@ -31,185 +26,15 @@ from flow_backend.storage.base import (
     TableName,
     Transaction,
 )
-from flow_backend.storage.keys import bounds_range, position_key, position_of
-from flow_backend.values.order import sort_key
-from flow_backend.values.sizes import check_document, size_of
+from flow_backend.values.encode import from_wire
+from flow_backend.values.sizes import DOCUMENT_BYTES_MAX, check_document, document_size
 from flow_backend.values.value import JsonValue
 
 D = TypeVar("D", bound=Document)
-T = TypeVar("T")
 
-_MS_A_DAY = 86_400_000
-
-
-@define
-class OpenScan:
-    """How far one scan was consumed; its read range follows from that."""
-
-    spec: TableSpec
-    bounds: IndexBounds
-    descending: bool
-    last: StoredRow | None = None
-    exhausted: bool = False
-
-    def read_range(self) -> ReadRange | None:
-        """Give the keys that the scan depends on: up to the last row consumed, or all of them."""
-        start, stop = bounds_range(self.spec, self.bounds, self.descending)
-        number = _index_number(self.spec, self.bounds.index)
-        if not self.exhausted:
-            if self.last is None:
-                return None
-            key = position_key(position_of(self.spec, self.bounds.index, self.last))
-            if self.descending:
-                start = key
-            else:
-                stop = key + b"\x00"
-        if stop is not None and stop <= start:
-            return None
-        return ReadRange(number, start, stop)
-
-
-def _index_number(spec: TableSpec, index: str) -> int:
-    for number, each in enumerate(spec.all_indexes):
-        if each.name == index:
-            return number
-    raise InvalidRange(f"table {spec.name!r} has no index {index!r}")
-
-
-@define
-class Reads:
-    """What one call and those nested in it have read. A mutation needs none: it is serial."""
-
-    scans: list[OpenScan] = field(factory=list[OpenScan])
-    ids: dict[tuple[TableName, str], None] = field(factory=dict[tuple[TableName, str], None])
-
-    def read_set(self) -> ReadSet:
-        """Give the ranges, by table."""
-        found: dict[TableName, dict[ReadRange, None]] = {}
-        for table, ident in self.ids:
-            found.setdefault(table, {})[just(0, sort_key(ident))] = None
-        for scan in self.scans:
-            reads = scan.read_range()
-            if reads is not None:
-                found.setdefault(scan.bounds.table, {})[reads] = None
-        return {table: tuple(ranges) for table, ranges in found.items()}
-
-
-@frozen
-class Scan(Generic[D]):
-    """Documents in the order of an index. It reads no further than it is consumed.
-
-    Only what was consumed is depended on: a live query that took the first three is not run again
-    for a fourth.
-    """
-
-    _db: "Database"
-    _cls: type[D]
-    _bounds: IndexBounds
-    _descending: bool = False
-    _predicates: tuple[Callable[[D], bool], ...] = ()
-
-    def desc(self) -> "Scan[D]":
-        """Give the same documents, the last one first."""
-        return Scan(self._db, self._cls, self._bounds, not self._descending, self._predicates)
-
-    def filter(self, predicate: Callable[[D], bool]) -> "Scan[D]":
-        """Leave out what does not fit. What was looked at counts as read all the same."""
-        predicates = (*self._predicates, predicate)
-        return Scan(self._db, self._cls, self._bounds, self._descending, predicates)
-
-    def __iter__(self) -> Iterator[D]:
-        predicates = self._predicates
-        for row in self.rows():
-            document = stored(self._cls, row[1], row[2], row[3], row[4])
-            if all(fits(document) for fits in predicates):
-                yield document
-
-    def rows(self, bounds: IndexBounds | None = None) -> Iterator[StoredRow]:
-        """Give the rows as storage has them, counted and recorded."""
-        db = self._db
-        wanted = bounds or self._bounds
-        db.budget.open_range()
-        opened = OpenScan(db.spec(wanted.table), wanted, self._descending)
-        if db.reads is not None:
-            db.reads.scans.append(opened)
-        read = db.budget.read
-        for row in db.reader.scan(wanted, descending=self._descending):
-            # Before the row is handed out, so that whoever stops now has consumed it.
-            opened.last = row
-            read(1, len(row[3]))
-            yield row
-        opened.exhausted = True
-
-    def collect(self) -> list[D]:
-        """Give all documents."""
-        return list(self)
-
-    def take(self, count: int) -> list[D]:
-        """Give the first ``count``, or fewer if there are not that many."""
-        if count < 0:
-            raise InvalidRange(f"take({count}): the number of documents cannot be negative")
-        taken: list[D] = []
-        if count:
-            for document in self:
-                taken.append(document)
-                if len(taken) == count:
-                    break
-        return taken
-
-    def first(self) -> D | None:
-        """Give the first document, or None."""
-        return next(iter(self), None)
-
-    def unique(self) -> D | None:
-        """Give the only document, or None.
-
-        Raises: DocumentError if there are two.
-        """
-        found = self.take(2)
-        if len(found) > 1:
-            raise DocumentError(
-                f"unique() query returned more than one result from table {self._bounds.table}: "
-                f"{found[0].id}, {found[1].id}"
-            )
-        return found[0] if found else None
-
-    def paginate(self, options: PaginationOptions) -> Page[D]:
-        """Give one page. A live query's page keeps its end while rows come and go inside it.
-
-        Raises: InvalidCall for a second page in one call; InvalidCursorError, InvalidRange.
-        """
-        pages = self._db.pages
-        if pages.used:
-            raise InvalidCall("a function can read only one page: call paginate() once")
-        pages.used = True
-        page, pages.journal = paginate(self, options, pages.journal)
-        return page
-
-    @property
-    def bounds(self) -> IndexBounds:
-        """What is scanned."""
-        return self._bounds
-
-    @property
-    def descending(self) -> bool:
-        """Whether the last one comes first."""
-        return self._descending
-
-    @property
-    def db(self) -> "Database":
-        """Where it is scanned."""
-        return self._db
-
-    def admits(self, row: StoredRow) -> D | None:
-        """Give the row's document if no filter leaves it out."""
-        document = stored(self._cls, row[1], row[2], row[3], row[4])
-        return document if all(fits(document) for fits in self._predicates) else None
-
-    @property
-    def is_filtered(self) -> bool:
-        """Whether rows may be left out."""
-        return bool(self._predicates)
+_MS_A_DAY: Final = 86_400_000
+_SYSTEM_FIELDS_BYTES: Final = 61
+"""What ``_id`` and ``_creationTime`` add to a document that has them not yet."""
 
 
 @define
@@ -241,7 +66,7 @@ class Database:
         """
         table, cls = self._class_of(id)
         row = self._row(table, id)
-        return None if row is None else cast("D", stored(cls, row[1], row[2], row[3], row[4]))
+        return None if row is None else cast("D", stored_row(cls, row))
 
     def scan(self, keys: KeyRange[D] | BoundIndex[D] | type[D], /) -> Scan[D]:
         """Give documents in index order.
@@ -252,19 +77,20 @@ class Database:
         if isinstance(keys, BoundIndex):
             keys = KeyRange(keys.document, keys.index)
         if isinstance(keys, KeyRange):
-            return Scan(self, keys.document, self._bounds(keys))
-        return Scan(self, keys, IndexBounds(TableName(keys.__table__), BY_CREATION_TIME))
+            return Scan(self, self._bounds(keys), False, keys.document)
+        bounds = IndexBounds(TableName(keys.__table__), BY_CREATION_TIME)
+        return Scan(self, bounds, False, keys)
 
     def normalize_id(self, cls: type[D], text: str) -> Id[D] | None:
         """Give the text as an id if it is one of this class's table, else None."""
         try:
-            number = table_number_of(text)
+            number = number_of_id(text)
         except InvalidId:
             return None
         return Id(text) if self.app.table_numbers.get(cls.__table__) == number else None
 
     def _class_of(self, ident: str) -> tuple[TableName, type[Document]]:
-        name = self.app.table_names.get(table_number_of(ident))
+        name = self.app.table_names.get(number_of_id(ident))
         cls = None if name is None else self.app.schema.documents.get(name)
         if name is None or cls is None:
             raise InvalidId(f"the id {ident!r} belongs to no table of this app")
@@ -281,25 +107,24 @@ class Database:
 
     def _bounds(self, keys: KeyRange[Any]) -> IndexBounds:
         table = TableName(keys.document.__table__)
-        spec = next(each for each in self.spec(table).indexes if each.name == keys.index)
-        types = self.app.schema.types[table]
-
-        def wire(values: tuple[object, ...], at: int) -> Position:
-            return tuple(
-                self._wire(table, name, types[name], value)
-                for name, value in zip(spec.fields[at:], values, strict=False)
-            )
-
+        fields = self.app.index_fields[table, keys.index]
         after = len(keys.prefix)
         return IndexBounds(
-            table, keys.index, wire(keys.prefix, 0), wire(keys.start, after), wire(keys.stop, after)
+            table,
+            keys.index,
+            self._wire(table, fields, keys.prefix),
+            self._wire(table, fields[after:], keys.start),
+            self._wire(table, fields[after:], keys.stop),
         )
 
-    def _wire(self, table: str, name: str, annotation: Any, value: object) -> JsonValue:
+    def _wire(self, table: str, fields: tuple[str, ...], values: tuple[object, ...]) -> Position:
+        writers = self.app.writers[table]
         try:
-            return cast("JsonValue", self.app.types.to_wire(value, annotation))
+            return tuple(
+                [writers[name](value) for name, value in zip(fields, values, strict=False)]
+            )
         except (Mismatch, InvalidValue) as error:
-            raise InvalidRange(f"{table}.{name}: {error}") from None
+            raise InvalidRange(f"{table}: {error}") from None
 
 
 @define
@@ -307,7 +132,7 @@ class WritableDatabase(Database):
     """Reads and writes documents in a mutation's transaction."""
 
     transaction: Transaction = field(kw_only=True)
-    random: Random = field(kw_only=True)
+    seed: Seed = field(kw_only=True)
 
     def insert(self, document: D, /) -> Id[D]:
         """Add a document; it gets an id and a creation time.
@@ -316,16 +141,14 @@ class WritableDatabase(Database):
             exist, or has a key that a unique index holds already.
         """
         table = TableName(type(document).__table__)
-        names = self.app.schema.types[table]
-        fields = {name: self._field(table, name, getattr(document, name)) for name in names}
+        transaction = self.transaction
+        fields = self._fields(table, document)
         self._check(table, fields, fields)
-        ident = encode_id(
-            self.transaction.table_number(table),
-            new_internal_id(self.random, int(self.transaction.now_ms // _MS_A_DAY)),
-        )
-        created = self.transaction.next_creation_time()
-        whole = {"_id": ident, "_creationTime": created, **fields}
-        self.transaction.insert(table, ident, whole)
+        day = int(transaction.now_ms // _MS_A_DAY)
+        ident = encode_id(transaction.table_number(table), self.seed.internal_id(day))
+        fields["_id"] = ident
+        fields["_creationTime"] = transaction.next_creation_time()
+        transaction.insert(table, ident, fields)
         return Id(ident)
 
     def patch(self, id: Id[Any], /, **changes: object) -> None:
@@ -335,12 +158,12 @@ class WritableDatabase(Database):
         """
         table, cls = self._class_of(id)
         row = self._existing("Update", table, id)
+        writers = self.app.writers[table]
         changed: dict[str, JsonValue] = {}
         for name, value in changes.items():
-            if name not in self.app.schema.types[table]:
+            if name not in writers:
                 raise DocumentError(
-                    f"{cls.__name__} has no field {name!r}; "
-                    f"it has {', '.join(self.app.schema.types[table])}"
+                    f"{cls.__name__} has no field {name!r}; it has {', '.join(writers)}"
                 )
             changed[name] = self._field(table, name, value)
         self._write(table, row, changed)
@@ -356,9 +179,7 @@ class WritableDatabase(Database):
                 f"a {type(document).__name__} cannot take the place of a {cls.__name__}"
             )
         row = self._existing("Replace", table, id)
-        names = self.app.schema.types[table]
-        fields = {name: self._field(table, name, getattr(document, name)) for name in names}
-        self._write(table, row, fields)
+        self._write(table, row, self._fields(table, document))
 
     def delete(self, id: Id[Any], /) -> None:
         """Remove a document.
@@ -380,35 +201,68 @@ class WritableDatabase(Database):
         before = self.spec(table).read(row[3])
         fields = {**before, **changed}
         self._check(table, fields, changed)
-        if fields == before and row[4]:
-            self.budget.write(0)
+        # Equal trees may still differ: to Python True is 1.0. The bytes decide.
+        if fields == before and row[4] and _encoded(fields) == row[3]:
             return  # Nothing is new: no write, no live query to run again.
         self.transaction.replace(table, row, fields)
 
+    def _fields(self, table: TableName, document: Document) -> dict[str, JsonValue]:
+        return {
+            name: self._field(table, name, getattr(document, name))
+            for name in self.app.writers[table]
+        }
+
     def _field(self, table: str, name: str, value: object) -> JsonValue:
         try:
-            return cast(
-                "JsonValue", self.app.types.to_wire(value, self.app.schema.types[table][name])
-            )
+            return cast("JsonValue", self.app.writers[table][name](value))
         except (Mismatch, InvalidValue) as error:
             raise DocumentError(
                 f'Failed to insert or update a document in table "{table}" because it does not '
-                f"match the schema: .{name}: {error}"
+                f"match the schema: {mismatch_of(error, value, f'.{name}')}"
             ) from None
 
     def _check(
         self, table: TableName, fields: dict[str, JsonValue], changed: dict[str, JsonValue]
     ) -> None:
         """Check size and references; only what changed can point to what does not exist."""
-        content = {name: value for name, value in fields.items() if not name.startswith("_")}
-        try:
-            check_document(cast("Any", content))
-        except InvalidValue as error:
-            raise DocumentError(f'A document of table "{table}": {error}') from None
-        self.budget.write(size_of(cast("Any", content)))
+        size = _size_if_flat(fields)
+        if size > DOCUMENT_BYTES_MAX:
+            size = self._checked_size(table, fields)
+        self.budget.write(size)
         for name, target in self.spec(table).references.items():
             value = changed.get(name)
             if isinstance(value, str) and self._row(TableName(target), value) is None:
                 raise DocumentError(
                     f'{table}.{name}: there is no document {value} in table "{target}"'
                 )
+
+    def _checked_size(self, table: TableName, fields: dict[str, JsonValue]) -> int:
+        try:
+            content = cast("dict[str, object]", from_wire(cast("JsonValue", fields)))
+            check_document(content)
+            return document_size(content)
+        except InvalidValue as error:
+            raise DocumentError(f'A document of table "{table}": {error}') from None
+
+
+def _encoded(fields: Mapping[str, JsonValue]) -> bytes:
+    return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+
+
+def _size_if_flat(fields: Mapping[str, JsonValue]) -> int:
+    """Measure a document without arrays and objects; for others give more than one may have.
+
+    The names are those of the schema, and were checked with it.
+    """
+    size = 2
+    for name, value in fields.items():
+        if isinstance(value, str):
+            size += len(name) + 3 + (len(value) if value.isascii() else len(value.encode()))
+        elif value is None or isinstance(value, bool):
+            size += len(name) + 2
+        elif isinstance(value, float):
+            size += len(name) + 10
+        else:
+            return DOCUMENT_BYTES_MAX + 1
+    # A document that is new has no system fields yet: those are a few bytes that all have.
+    return size if "_id" in fields else size + _SYSTEM_FIELDS_BYTES

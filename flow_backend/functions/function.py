@@ -124,4 +124,8 @@ def _decorate(
 ) -> Any:
     if call is not None:
         return kind(call, name, internal)
-    return lambda call: kind(call, name, internal)  # pyright: ignore[reportUnknownLambdaType]
+
+    def wrap(call: Callable[..., Any]) -> Function[..., Any]:
+        return kind(call, name, internal)
+
+    return wrap

@@ -1,17 +1,18 @@
 """How much one call may do, and what stops it when it goes on for too long."""
 
 import ctypes
+import sys
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Final, Protocol
+from types import FrameType
+from typing import Any, Final, Protocol
 
 from attrs import define, field, frozen
 
-from flow_backend.errors import LimitExceeded
-
 MIB: Final = 2**20
+
+_RUNNER: Final = "flow_backend.functions.runner"
 
 
 @frozen
@@ -23,10 +24,12 @@ class Limits:
         bytes_read: sum of their encoded sizes.
         ranges_read: gets and scans together.
         documents_written: inserts, patches, replaces and deletes together.
-        bytes_written: sum of the encoded sizes of what they write.
+        bytes_written: sum of the sizes of what they write.
         arguments_bytes: the encoded arguments.
         result_bytes: the encoded result.
-        depth: calls nested in calls.
+        depth: calls nested in calls, the one from outside included.
+        log_lines: lines that it may log.
+        log_line_bytes: characters of one of them.
         cpu_seconds: time on a processor in the function's own thread.
         total_seconds: time in all, the database included.
     """
@@ -45,96 +48,89 @@ class Limits:
     total_seconds: float | None = 15.0
 
 
-@define
-class Budget:
-    """What one call has used up so far."""
-
-    limits: Limits
-    documents_read: int = 0
-    bytes_read: int = 0
-    ranges_read: int = 0
-    documents_written: int = 0
-    bytes_written: int = 0
-
-    def read(self, documents: int, size: int) -> None:
-        """Count rows that were looked at.
-
-        Raises: LimitExceeded.
-        """
-        self.documents_read += documents
-        self.bytes_read += size
-        if self.documents_read > self.limits.documents_read:
-            raise LimitExceeded(
-                "Too many documents read in a single function execution "
-                f"(limit: {self.limits.documents_read}). Read less: use an index, "
-                "take(n), or paginate()."
-            )
-        if self.bytes_read > self.limits.bytes_read:
-            raise LimitExceeded(
-                "Too many bytes read in a single function execution "
-                f"(limit: {self.limits.bytes_read} bytes). Read less: use an index, "
-                "take(n), or paginate()."
-            )
-
-    def open_range(self) -> None:
-        """Count a get or a scan.
-
-        Raises: LimitExceeded.
-        """
-        self.ranges_read += 1
-        if self.ranges_read > self.limits.ranges_read:
-            raise LimitExceeded(
-                "Too many reads in a single function execution "
-                f"(limit: {self.limits.ranges_read} gets and scans)."
-            )
-
-    def write(self, size: int) -> None:
-        """Count a write.
-
-        Raises: LimitExceeded.
-        """
-        self.documents_written += 1
-        self.bytes_written += size
-        if self.documents_written > self.limits.documents_written:
-            raise LimitExceeded(
-                "Too many writes in a single function execution "
-                f"(limit: {self.limits.documents_written} documents)."
-            )
-        if self.bytes_written > self.limits.bytes_written:
-            raise LimitExceeded(
-                "Too many bytes written in a single function execution "
-                f"(limit: {self.limits.bytes_written} bytes)."
-            )
-
-
 class Interrupted(BaseException):
-    """Thrown into a function that ran past its time. Not an Exception: app code seldom catches it."""
+    """Thrown into a function that ran past its time. It is no Exception, which apps do catch."""
+
+
+class InterruptedAgain(Interrupted):
+    """Thrown into a function that caught the first one.
+
+    A function may catch this one as well, in a loop that it never leaves. So whoever catches it
+    runs into the next at the first line of the handler, outside of the ``try``: each throw ends at
+    least one such loop.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        before = sys.gettrace()
+        if before is not _raise_at_next_line:
+            _tracing.before = before
+        frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # The only way.
+        while frame is not None and frame.f_globals.get("__name__") != _RUNNER:
+            frame.f_trace = _raise_at_next_line
+            frame = frame.f_back
+        sys.settrace(_raise_at_next_line)
+
+
+class _Tracing(threading.local):
+    """The trace function that a thread had before ours, such as that of a debugger."""
+
+    before: Any = None
+
+
+_tracing: Final = _Tracing()
+
+
+def _raise_at_next_line(_frame: FrameType, event: str, _argument: object) -> Any:
+    if event in {"line", "call"}:
+        raise Interrupted  # Python takes the trace function away when it raises.
+    return _raise_at_next_line
 
 
 class Deadlines(Protocol):
     """Ends calls that take too long."""
 
     def watch(self, limits: Limits, interrupt: Callable[[], None]) -> "Watched":
-        """Watch the calling thread until the context that this gives is left."""
+        """Give what watches the calling thread, from its ``enter()`` to its ``leave()``."""
         ...
 
 
 class Watched(Protocol):
-    """A context in which the thread that entered it is watched."""
+    """One call in one thread.
 
-    def __enter__(self) -> object: ...
+    Nothing new is thrown once ``over`` was set, and nothing at all after ``leave()``. Until then
+    any call of a function may raise :class:`Interrupted`, ``leave()`` included: it is called again
+    then. Two such errors may be on their way, no more.
+    """
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    over: bool
+
+    def enter(self) -> None:
+        """Begin to watch."""
+        ...
+
+    def leave(self) -> None:
+        """End it."""
+        ...
 
 
-@define
-class _Watch:
-    """One call that is under way."""
+def throw(thread: int, error: type[BaseException] | None) -> None:
+    """Raise ``error`` in a thread at its next bytecode; None takes back one that still waits."""
+    target = ctypes.py_object(error) if error is not None else None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), target)
+
+
+class _Thread(threading.local):
+    """What does not change about a thread: its number, and the clock of its processor time."""
+
+    def __init__(self) -> None:
+        self.number = threading.get_ident()
+        self.clock = time.pthread_getcpuclockid(self.number)
+
+
+@define(eq=False)
+class ThreadWatch:
+    """Implements :class:`Watched`."""
 
     owner: "ThreadDeadlines"
     limits: Limits
@@ -143,101 +139,94 @@ class _Watch:
     clock: int
     started_at: float
     cpu_started: float
-    fired: bool = False
+    thrown: int = 0
+    over: bool = False
 
-    def __enter__(self) -> object:
-        self.owner.enter(self)
-        return self
+    def enter(self) -> None:
+        """Begin to watch."""
+        owner = self.owner
+        owner.calls[self.thread] = self
+        if not owner.work.is_set():
+            owner.wake()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        while True:
-            try:
-                self.owner.leave(self)
-            except Interrupted:  # One that was on its way when the call ended.
-                continue
-            else:
-                return
+    def leave(self) -> None:
+        """End it. It is safe to call it again."""
+        self.over = True
+        owner = self.owner
+        if self.thrown or owner.busy:
+            with owner.lock:  # Whoever is about to throw has done so then.
+                if self.thrown:
+                    throw(self.thread, None)
+                    if self.thrown > 1:
+                        sys.settrace(_tracing.before)
+        owner.calls.pop(self.thread, None)
 
-    def is_over(self) -> bool:
+    def is_late(self) -> bool:
+        """Say whether the call is past its time."""
         cpu, total = self.limits.cpu_seconds, self.limits.total_seconds
         if total is not None and time.monotonic() - self.started_at > total:
             return True
         return cpu is not None and time.clock_gettime(self.clock) - self.cpu_started > cpu
 
 
-def _throw(thread: int, error: type[BaseException] | None) -> None:
-    """Raise ``error`` in a thread at its next bytecode; None takes back one that still waits."""
-    target = ctypes.py_object(error) if error is not None else None
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), target)
-
-
-@define
+@define(eq=False)
 class ThreadDeadlines:
     """Watches calls from a thread of its own, and throws :class:`Interrupted` into late ones.
 
-    It looks every ``period_seconds`` while calls are under way, and sleeps otherwise. A call that
-    catches the exception gets it again. C code that holds the GIL cannot be reached this way: for
-    that there is the process's watchdog.
+    It looks every ``period_seconds`` while calls are under way, and sleeps otherwise. C code that
+    holds the GIL cannot be reached this way: for that there is the process's watchdog.
     """
 
     period_seconds: float = 0.05
-    _calls: dict[int, _Watch] = field(factory=dict[int, _Watch])
-    _lock: threading.Lock = field(factory=threading.Lock)
-    _work: threading.Event = field(factory=threading.Event)
-    _started: bool = False
+    calls: dict[int, ThreadWatch] = field(factory=dict[int, ThreadWatch], init=False)
+    lock: threading.Lock = field(factory=threading.Lock, init=False)
+    work: threading.Event = field(factory=threading.Event, init=False)
+    # Set before a late call is looked at under the lock: only then must its end wait for the lock.
+    busy: bool = field(default=False, init=False)
+    _thread: _Thread = field(factory=_Thread, init=False)
+    _started: bool = field(default=False, init=False)
 
-    def watch(self, limits: Limits, interrupt: Callable[[], None]) -> Watched:
-        """Watch the calling thread; one call for each thread at a time."""
-        thread = threading.get_ident()
-        return _Watch(
+    def watch(self, limits: Limits, interrupt: Callable[[], None]) -> ThreadWatch:
+        """Give what watches the calling thread; one call for each thread at a time."""
+        thread = self._thread
+        return ThreadWatch(
             self,
             limits,
             interrupt,
-            thread,
-            time.pthread_getcpuclockid(thread),
+            thread.number,
+            thread.clock,
             time.monotonic(),
             time.thread_time(),
         )
 
-    def enter(self, watch: _Watch) -> None:
-        """Begin to watch."""
-        self._calls[watch.thread] = watch
-        if not self._work.is_set():
-            self._work.set()
+    def wake(self) -> None:
+        """Make the watching thread look; it is started with the first call."""
+        with self.lock:
+            self.work.set()
             if not self._started:
                 self._started = True
                 threading.Thread(target=self._look, name="deadlines", daemon=True).start()
 
-    def leave(self, watch: _Watch) -> None:
-        """End it. After this nothing is thrown any more."""
-        with self._lock:
-            self._calls.pop(watch.thread, None)
-            if watch.fired:
-                _throw(watch.thread, None)
-
     def _look(self) -> None:
         while True:
-            self._work.wait()
+            self.work.wait()
             time.sleep(self.period_seconds)
-            if not self._calls:
-                self._work.clear()
+            if not self.calls:
+                self.work.clear()
                 # A call may have begun between the two lines above.
-                if self._calls:
-                    self._work.set()
+                if self.calls:
+                    self.work.set()
                 continue
-            for watch in list(self._calls.values()):
-                if watch.is_over():
-                    self._fire(watch)
+            for watch in list(self.calls.values()):
+                if watch.is_late():
+                    self._interrupt(watch)
 
-    def _fire(self, watch: _Watch) -> None:
-        with self._lock:
-            if self._calls.get(watch.thread) is not watch:
-                return
-            watch.fired = True
-            _throw(watch.thread, Interrupted)
-        watch.interrupt()
+    def _interrupt(self, watch: ThreadWatch) -> None:
+        self.busy = True
+        with self.lock:
+            # The call may have ended by now; the interrupt of SQL would then hit the next one's.
+            if not watch.over:
+                watch.thrown += 1
+                throw(watch.thread, Interrupted if watch.thrown == 1 else InterruptedAgain)
+                watch.interrupt()
+            self.busy = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import orjson
 from attrs import evolve, frozen
@@ -17,7 +17,7 @@ from flow_backend.storage.base import IndexBounds, Position, StoredRow
 from flow_backend.storage.keys import position_of
 
 if TYPE_CHECKING:
-    from flow_backend.functions.database import Scan
+    from flow_backend.functions.scan import Scan
 
 D = TypeVar("D", bound=Document)
 
@@ -176,15 +176,15 @@ def _read(
     return rows, kept, stopped, status
 
 
-def _place_of(scan: Scan[D], bounds: IndexBounds, row: StoredRow) -> Place:
+def _place_of(scan: Scan[Any], bounds: IndexBounds, row: StoredRow) -> Place:
     return Place(position_of(scan.db.spec(bounds.table), bounds.index, row))
 
 
-def _middle(scan: Scan[D], bounds: IndexBounds, rows: list[StoredRow], print_: str) -> str | None:
+def _middle(scan: Scan[Any], bounds: IndexBounds, rows: list[StoredRow], print_: str) -> str | None:
     if len(rows) <= 2:
         return None
     return write_cursor(print_, _place_of(scan, bounds, rows[(len(rows) - 1) // 2]))
 
 
-def _empty(print_: str, place: Place) -> Page[D]:
+def _empty(print_: str, place: Place) -> Page[Any]:
     return Page(page=[], is_done=place == END, continue_cursor=write_cursor(print_, place))

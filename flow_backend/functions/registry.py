@@ -1,13 +1,14 @@
 """An app: a Python package with a schema and functions, loaded and checked as a whole."""
 
 import importlib
+import inspect
 import pkgutil
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from attrs import define, field
 
@@ -17,7 +18,8 @@ from flow_backend.functions.function import Function
 from flow_backend.functions.validate import Contract, compile_contract
 from flow_backend.schema.convert import TypeConverter
 from flow_backend.schema.document import Document
-from flow_backend.schema.model import Schema, build_schema
+from flow_backend.schema.mismatch import Unstructure
+from flow_backend.schema.model import Schema, build_schema, place_of
 
 _NOT_FUNCTIONS: Final = frozenset({"schema", "auth", "cli", "web"})
 
@@ -51,24 +53,40 @@ class App:
             try:
                 contracts[path] = compile_contract(function, types)
             except SchemaError as error:
-                code = function.call.__code__
-                raise AppDefinitionError(
-                    f"{code.co_filename}:{code.co_firstlineno}: {error}"
-                ) from error
-        names = {number: name for name, number in table_numbers.items()}
-        return BoundApp(self, types, contracts, table_numbers, names)
+                raise AppDefinitionError(f"{place_of_function(function)}: {error}") from error
+        return BoundApp(self, types, contracts, table_numbers)
 
 
 @define
 class BoundApp:
-    """An app compiled for one database."""
+    """An app compiled for one database.
+
+    Attributes:
+        contracts: of each function, by path.
+        table_numbers: what the ids of each table carry.
+        writers: for each table what turns each field into its wire form.
+        index_fields: the fields of each declared index, by table and name.
+    """
 
     app: App
     types: TypeConverter
     contracts: Mapping[str, Contract]
     table_numbers: Mapping[str, int]
-    table_names: Mapping[int, str]
-    _fields: dict[str, Mapping[str, Any]] = field(factory=dict[str, Mapping[str, Any]])
+    table_names: Mapping[int, str] = field(init=False)
+    writers: Mapping[str, Mapping[str, Unstructure]] = field(init=False)
+    index_fields: Mapping[tuple[str, str], tuple[str, ...]] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.table_names = {number: name for name, number in self.table_numbers.items()}
+        self.writers = {
+            table: {name: self.types.unstructurer(kind) for name, kind in kinds.items()}
+            for table, kinds in self.schema.types.items()
+        }
+        self.index_fields = {
+            (table, index.name): index.fields
+            for table, spec in self.schema.tables.items()
+            for index in spec.indexes
+        }
 
     @property
     def schema(self) -> Schema:
@@ -84,6 +102,12 @@ class BoundApp:
         if found is None or (found.internal and not internal):
             raise UnknownFunction(f"Could not find public function for '{path}'.")
         return found
+
+
+def place_of_function(function: Function[..., Any]) -> str:
+    """Say where a function stands: ``file:line``."""
+    code = inspect.unwrap(function.call).__code__
+    return f"{code.co_filename}:{code.co_firstlineno}"
 
 
 def load_app(package: str) -> App:
@@ -128,12 +152,18 @@ def _import_all(package: str) -> dict[str, ModuleType]:
             "a schema.py and its functions"
         )
     modules = {package: root}
-    for info in pkgutil.walk_packages(root.__path__, package + "."):
+    _import_below(root, package, modules)
+    return modules
+
+
+def _import_below(root: ModuleType, package: str, modules: dict[str, ModuleType]) -> None:
+    for info in pkgutil.iter_modules(root.__path__, root.__name__ + "."):
         last = info.name.rpartition(".")[2]
         if last.startswith("_") or last in {"cli", "web"}:
             continue
         modules[info.name] = _import(info.name, package)
-    return modules
+        if info.ispkg:
+            _import_below(modules[info.name], package, modules)
 
 
 def _import(name: str, package: str) -> ModuleType:
@@ -177,7 +207,7 @@ def _documents(modules: Mapping[str, ModuleType]) -> list[type[Document]]:
             ):
                 if "__table__" not in vars(value):
                     raise SchemaError(
-                        f'{module.__file__}: {value.__name__} needs @document("table_name")'
+                        f'{place_of(value)}: {value.__name__} needs @document("table_name")'
                     )
                 found[value] = None
     return list(found)
@@ -190,13 +220,16 @@ def _functions(package: str, modules: Mapping[str, ModuleType]) -> dict[str, Fun
         if not inner or inner in _NOT_FUNCTIONS:
             continue
         for value in vars(module).values():
-            if not isinstance(value, Function) or value.call.__module__ != module_name:
+            if not isinstance(value, Function):
                 continue
-            function: Function[..., Any] = value
+            function = cast("Function[..., Any]", value)
+            if function.call.__module__ != module_name:
+                continue  # It is another module's, and imported here.
             path = f"{inner}:{function.name}"
             if functions.get(path, function) is not function:
                 raise AppDefinitionError(
-                    f"{module.__file__}: two functions are called {path!r}; rename one"
+                    f"{place_of_function(function)}: {path!r} is also the path of another "
+                    f"function ({place_of_function(functions[path])}); rename one"
                 )
             function.path = path
             functions[path] = function

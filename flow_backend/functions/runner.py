@@ -1,12 +1,13 @@
 """Runs functions: finds them, checks their arguments, and turns how they end into a value."""
 
 import hashlib
-import random
+import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from types import TracebackType
+from typing import Any, Final
 
+import orjson
 import structlog
 from attrs import define, field, frozen
 
@@ -14,6 +15,7 @@ from flow_backend.errors import (
     AppError,
     FlowError,
     FunctionError,
+    InvalidArguments,
     InvalidCall,
     InvalidResult,
     InvalidValue,
@@ -22,6 +24,7 @@ from flow_backend.errors import (
     StorageError,
     WrongKind,
 )
+from flow_backend.functions.budget import Budget
 from flow_backend.functions.context import (
     ActionCtx,
     Auth,
@@ -32,20 +35,24 @@ from flow_backend.functions.context import (
     QueryCtx,
     RunFromAction,
 )
-from flow_backend.functions.database import Database, Pages, Reads, WritableDatabase
+from flow_backend.functions.database import Database, Pages, WritableDatabase
 from flow_backend.functions.function import Function, Kind
-from flow_backend.functions.limits import Budget, Deadlines, Interrupted, Limits
+from flow_backend.functions.limits import Deadlines, Interrupted, Limits, Watched
 from flow_backend.functions.read_set import ReadSet
+from flow_backend.functions.reads import Reads
 from flow_backend.functions.registry import BoundApp
+from flow_backend.functions.seed import Seed
+from flow_backend.functions.validate import shown_path
 from flow_backend.schema.document import Instant
 from flow_backend.storage.base import Done, InterruptedRead, Reader, Refused, Transaction
 from flow_backend.values.encode import encode
+from flow_backend.values.sizes import format_size
 from flow_backend.values.value import JsonValue
 
-T = TypeVar("T")
 logger: Final = structlog.get_logger()
 
-_OWN_FILES: Final = ("flow_backend/functions", "flow_backend\\functions")
+_FRAMES_SHOWN: Final = 10
+_BASE: Final = "flow_backend."
 
 
 @frozen
@@ -72,24 +79,22 @@ class _Call:
     log: Log
     auth: Auth
     clock: Clock
-    random: random.Random
+    seed: Seed
     database: Database
     depth: int = 0
-    kinds: list[Kind] = field(factory=list[Kind])
+    kind: Kind = Kind.QUERY
 
     def nested(self, function: Function[..., Any], arguments: Mapping[str, object]) -> Any:
         """Run a function in this call's transaction."""
-        inside, wanted = self.kinds[-1], function.kind
+        inside, wanted = self.kind, function.kind
         if wanted is Kind.ACTION or (inside is Kind.QUERY and wanted is Kind.MUTATION):
             raise InvalidCall(
                 f"Cannot call a {wanted.value.lower()} function from a "
                 f"{inside.value.lower()} function ({function.path})"
             )
-        if self.depth >= self.runner.limits.depth:
-            raise InvalidCall(
-                f"calls are nested more than {self.runner.limits.depth} deep ({function.path})"
-            )
-        contract = self.runner.app.contracts[function.path]
+        contract = self.runner.app.contracts.get(function.path)
+        if contract is None:
+            raise InvalidCall(f"{function!r} is no function of this app: it stands in no module")
         taken = contract.arguments(contract.wire_arguments(arguments))
         if wanted is not Kind.MUTATION:
             return self.enter(function, taken)
@@ -104,9 +109,16 @@ class _Call:
         return value
 
     def enter(self, function: Function[..., Any], arguments: Mapping[str, object]) -> Any:
-        """Run the function itself; what it returns is checked by its annotation."""
+        """Run the function itself; what a nested one returns is checked by its annotation."""
+        most = self.runner.limits.depth
+        if self.depth >= most:
+            raise LimitExceeded(
+                f"Functions call each other more than {most} deep, which is the limit "
+                f"({function.path}). Call a plain Python function instead."
+            )
+        outside = self.kind
         self.depth += 1
-        self.kinds.append(function.kind)
+        self.kind = function.kind
         try:
             value = function.call(self._context(function.kind), **arguments)
             if self.depth > 1:
@@ -114,18 +126,24 @@ class _Call:
             return value
         finally:
             self.depth -= 1
-            self.kinds.pop()
+            self.kind = outside
 
     def _context(self, kind: Kind) -> QueryCtx | MutationCtx:
-        parts = (self.auth, self.clock, self.random, self.log, self.runner.env, self.nested)
+        parts = (self.auth, self.clock, self.log, self.runner.env, self.seed, self.nested)
+        database = self.database
         if kind is Kind.MUTATION:
-            assert isinstance(self.database, WritableDatabase)
-            return MutationCtx(self.database, *parts)
-        if isinstance(self.database, WritableDatabase):
+            assert isinstance(database, WritableDatabase)
+            return MutationCtx(database, *parts)
+        if isinstance(database, WritableDatabase):
             # A query inside a mutation sees what was written, and cannot write.
-            db = self.database
-            return QueryCtx(Database(db.app, db.reader, db.budget, None, db.pages), *parts)
-        return QueryCtx(self.database, *parts)
+            database = Database(
+                database.app, database.reader, database.budget, None, database.pages
+            )
+        return QueryCtx(database, *parts)
+
+
+def _nothing() -> None:
+    """Interrupt nothing: this reader's reads are short, or its own affair."""
 
 
 @define(kw_only=True)
@@ -150,7 +168,7 @@ class Runner:
         caller: Caller,
         reader: Reader,
         journal: str | None = None,
-        interrupt: Callable[[], None] = lambda: None,
+        interrupt: Callable[[], None] = _nothing,
     ) -> QueryRun:
         """Run a query at the reader's timestamp."""
         started = time.perf_counter()
@@ -158,7 +176,7 @@ class Runner:
         pages = Pages(journal)
         budget = Budget(self.limits)
         database = Database(self.app, reader, budget, reads, pages)
-        call = self._call(caller, budget, database, self.now_ms())
+        call = self._call(caller, budget, database, self.now_ms(), Seed(self.seed()))
         result = self._run(call, path, args, Kind.QUERY, interrupt)
         return QueryRun(
             result,
@@ -174,15 +192,18 @@ class Runner:
         args: JsonValue,
         caller: Caller,
         transaction: Transaction,
-        interrupt: Callable[[], None] = lambda: None,
+        interrupt: Callable[[], None] = _nothing,
     ) -> Done | Refused:
-        """Run a mutation in a transaction. If it is refused, the caller takes back its writes."""
+        """Run a mutation in a transaction. If it is refused, the caller takes back its writes.
+
+        Raises: NotCommitted, StorageError.
+        """
         budget = Budget(self.limits)
-        seeded = random.Random(self.seed())
+        seed = Seed(self.seed())
         database = WritableDatabase(
-            self.app, transaction, budget, None, transaction=transaction, random=seeded
+            self.app, transaction, budget, None, transaction=transaction, seed=seed
         )
-        call = self._call(caller, budget, database, transaction.now_ms, seeded)
+        call = self._call(caller, budget, database, transaction.now_ms, seed)
         return self._run(call, path, args, Kind.MUTATION, interrupt)
 
     async def action(
@@ -193,38 +214,20 @@ class Runner:
         try:
             function = self._find(path, Kind.ACTION, caller)
             contract = self.app.contracts[path]
+            self._check_size(path, args)
             taken = contract.arguments(args)
-            ctx = ActionCtx(
-                Auth(caller.identity),
-                Clock(Instant(self.now_ms())),
-                random.Random(self.seed()),
-                log,
-                self.env,
-                run,
-            )
+            auth, clock = Auth(caller.identity), Clock(Instant(self.now_ms()))
+            ctx = ActionCtx(auth, clock, log, self.env, Seed(self.seed()), run)
             value = await function.call(ctx, **taken)
             return Done(self._sized(contract.result(value), path), tuple(log.lines))
-        except Exception as error:  # All that app code raises is its answer.
+        except (Exception, SystemExit) as error:  # All that app code raises is its answer.
             return self.refusal(error, path, log)
 
     def _call(
-        self,
-        caller: Caller,
-        budget: Budget,
-        database: Database,
-        now_ms: float,
-        seeded: random.Random | None = None,
+        self, caller: Caller, budget: Budget, database: Database, now_ms: float, seed: Seed
     ) -> _Call:
-        return _Call(
-            self,
-            caller,
-            budget,
-            Log(self.limits),
-            Auth(caller.identity),
-            Clock(Instant(now_ms)),
-            seeded or random.Random(self.seed()),
-            database,
-        )
+        log, auth, clock = Log(self.limits), Auth(caller.identity), Clock(Instant(now_ms))
+        return _Call(self, caller, budget, log, auth, clock, seed, database)
 
     def _run(
         self,
@@ -234,35 +237,75 @@ class Runner:
         kind: Kind,
         interrupt: Callable[[], None],
     ) -> Done | Refused:
+        """Answer a call in time.
+
+        Each nested leave() is there for one error that is thrown at its door: two may be on their
+        way when the call ends, and none must reach the caller.
+        """
+        watch: Watched = self.deadlines.watch(self.limits, interrupt)
+        answer: Done | Refused | None = None
         try:
-            with self.deadlines.watch(self.limits, interrupt):
-                function = self._find(path, kind, call.caller)
-                contract = self.app.contracts[path]
-                value = call.enter(function, contract.arguments(args))
-                encoded = contract.result(value)
-            return Done(self._sized(encoded, path), tuple(call.log.lines))
-        except (StorageError, NotCommitted):
+            try:
+                try:
+                    watch.enter()
+                    answer = self._answer(call, path, args, kind)
+                finally:
+                    watch.over = True  # Before any call: nothing new is thrown from here on.
+                    watch.leave()
+            except Interrupted:
+                watch.over = True
+                watch.leave()
+        except Interrupted:
+            watch.leave()
+        return answer or self.refusal(self._out_of_time(path), path, call.log)
+
+    def _answer(self, call: _Call, path: str, args: JsonValue, kind: Kind) -> Done | Refused | None:
+        """Run a function; None if it was interrupted."""
+        try:
+            function = self._find(path, kind, call.caller)
+            contract = self.app.contracts[path]
+            self._check_size(path, args)
+            value = call.enter(function, contract.arguments(args))
+            encoded = self._sized(contract.result(value), path)
+            return Done(encoded, tuple(call.log.lines))
+        except (StorageError, NotCommitted, Interrupted, KeyboardInterrupt):
             raise
-        except (Interrupted, InterruptedRead):
-            return self.refusal(self._out_of_time(path), path, call.log)
-        except (Exception, RecursionError) as error:
+        except InterruptedRead:
+            return None
+        except RecursionError as error:
+            limit = LimitExceeded(
+                f"{path} calls itself too deep (limit: {sys.getrecursionlimit()} Python frames). "
+                "Use a loop, or less depth."
+            )
+            return self.refusal(limit.with_traceback(error.__traceback__), path, call.log)
+        except BaseException as error:  # Even sys.exit() of an app ends its own call only.
             return self.refusal(error, path, call.log)
 
     def _find(self, path: str, kind: Kind, caller: Caller) -> Function[..., Any]:
         function = self.app.function(path, internal=caller.admin)
         if function.kind is not kind:
-            module, _, name = path.rpartition(":")
             raise WrongKind(
-                f"Trying to execute {module}.js:{name} as {kind.value}, "
+                f"Trying to execute {shown_path(path)} as {kind.value}, "
                 f"but it is defined as {function.kind.value}."
             )
         return function
 
+    def _check_size(self, path: str, args: JsonValue) -> None:
+        try:
+            size = len(orjson.dumps(args))
+        except orjson.JSONEncodeError as error:  # What is too deep, or no text.
+            raise InvalidArguments(f"Invalid arguments for {shown_path(path)}: {error}") from None
+        if size > self.limits.arguments_bytes:
+            raise InvalidArguments(
+                f"Arguments for {shown_path(path)} are too large "
+                f"(actual: {format_size(size)}, limit: {format_size(self.limits.arguments_bytes)})"
+            )
+
     def _sized(self, encoded: bytes, path: str) -> bytes:
         if len(encoded) > self.limits.result_bytes:
             raise InvalidResult(
-                f"The result of {path} is too large "
-                f"(actual: {len(encoded)} bytes, limit: {self.limits.result_bytes} bytes)"
+                f"The result of {shown_path(path)} is too large (actual: "
+                f"{format_size(len(encoded))}, limit: {format_size(self.limits.result_bytes)})"
             )
         return encoded
 
@@ -293,13 +336,28 @@ class Runner:
 
 def _uncaught(error: BaseException) -> str:
     """Print an error as the client's console shows it, with the app's own lines of the stack."""
+    try:
+        said = str(error)
+    except Exception as worse:  # The error's own __str__ is the app's, and at fault.
+        said = f"(it cannot be printed: {type(worse).__name__})"
     if isinstance(error, FlowError) and not isinstance(error, AppError):
-        return str(error)
-    kind = "ConvexError" if isinstance(error, AppError) else type(error).__name__
-    lines = [f"Uncaught {kind}: {error}"]
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        name = frame.filename.replace("\\", "/")
-        if not any(part in name for part in _OWN_FILES):
-            short = "/".join(name.split("/")[-2:])
-            lines.append(f"    at {frame.name} ({short}:{frame.lineno})")
-    return "\n".join(lines[:12])
+        first = said
+    else:
+        kind = "ConvexError" if isinstance(error, AppError) else type(error).__name__
+        first = f"Uncaught {kind}: {said}"
+    # A lone surrogate has no place on the wire.
+    lines = [first.encode(errors="replace").decode(), *_app_frames(error.__traceback__)]
+    return "\n".join(lines)
+
+
+def _app_frames(trace: TracebackType | None) -> list[str]:
+    """Give the innermost frames of a traceback that are the app's, innermost first."""
+    found: list[str] = []
+    while trace is not None:
+        frame = trace.tb_frame
+        if not str(frame.f_globals.get("__name__", "")).startswith(_BASE):
+            code = frame.f_code
+            short = "/".join(code.co_filename.replace("\\", "/").split("/")[-2:])
+            found.append(f"    at {code.co_name} ({short}:{trace.tb_lineno})")
+        trace = trace.tb_next
+    return found[: -_FRAMES_SHOWN - 1 : -1]

@@ -2,19 +2,21 @@
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
-import attrs
 import orjson
 from attrs import define, frozen
 
 from flow_backend.errors import InvalidArguments, InvalidResult, InvalidValue, SchemaError
 from flow_backend.functions.function import Function
-from flow_backend.schema.convert import Mismatch, TypeConverter, shown
-from flow_backend.schema.document import Document, stored_of
+from flow_backend.schema.classes import ObjectField
+from flow_backend.schema.convert import TypeConverter
+from flow_backend.schema.document import Document, bytes_of_rows
+from flow_backend.schema.mismatch import Mismatch, Structure, Unstructure, mismatch_of, shown
 from flow_backend.schema.pages import PaginationOptions
 from flow_backend.values.encode import from_wire
+from flow_backend.values.refusal import ARRAY_MAX
 from flow_backend.values.value import JsonValue
 
 _PAGINATION = "paginationOpts"
@@ -23,7 +25,7 @@ _PAGINATION = "paginationOpts"
 
 @frozen
 class Parameter:
-    """A parameter of a function. ``wire_name`` differs from ``name`` for pagination options only."""
+    """A parameter; ``wire_name`` differs from ``name`` for pagination options only."""
 
     name: str
     wire_name: str
@@ -39,9 +41,9 @@ class Contract:
     parameters: tuple[Parameter, ...]
     returns: Any
     _types: TypeConverter
-    _arguments_class: type
-    _names: tuple[tuple[str, str], ...]
-    _result: Callable[[object], object]
+    _take: Structure
+    _give: Unstructure
+    _document: type[Document] | None
 
     def arguments(self, wire: JsonValue) -> dict[str, object]:
         """Check arguments in wire form and give them as keyword arguments.
@@ -49,13 +51,13 @@ class Contract:
         Raises: InvalidArguments that names the function, the argument's path and what was expected.
         """
         try:
-            value = from_wire(wire)
-            taken = self._types.structure(value, self._arguments_class)
+            return cast("dict[str, object]", self._take(from_wire(wire), None))
         except InvalidValue as error:
-            raise InvalidArguments(f"Invalid arguments for {self.path}: {error}") from None
+            raise InvalidArguments(
+                f"Invalid arguments for {shown_path(self.path)}: {error}"
+            ) from None
         except Mismatch as error:
             raise InvalidArguments(self._explain(error, "ArgumentValidationError")) from None
-        return {name: getattr(taken, name) for name, _ in self._names}
 
     def wire_arguments(self, arguments: Mapping[str, object]) -> dict[str, JsonValue]:
         """Turn keyword arguments of a call from server code into wire form.
@@ -74,9 +76,8 @@ class Contract:
             try:
                 wire[parameter.wire_name] = self._types.to_wire(value, parameter.annotation)
             except (Mismatch, InvalidValue) as error:
-                raise InvalidArguments(
-                    f"ArgumentValidationError: {self.path}: .{name}: {error}"
-                ) from None
+                found = mismatch_of(error, value, f".{name}")
+                raise InvalidArguments(self._explain(found, "ArgumentValidationError")) from None
         return wire
 
     def result(self, value: object) -> bytes:
@@ -86,11 +87,13 @@ class Contract:
 
         Raises: InvalidResult that names the function, the path and what was expected.
         """
-        spliced = _spliced(value, self.returns)
-        if spliced is not None:
-            return spliced
+        if self._document is not None and type(value) is list:
+            documents = cast("list[object]", value)
+            stored = bytes_of_rows(documents, self._document)
+            if stored is not None and len(stored) <= ARRAY_MAX:
+                return b"[" + b",".join(stored) + b"]"
         try:
-            return orjson.dumps(self._result(value), option=orjson.OPT_SORT_KEYS)
+            return orjson.dumps(self._give(value), option=orjson.OPT_SORT_KEYS)
         except Mismatch as error:
             raise InvalidResult(self._explain(error, "ReturnsValidationError")) from None
         except (InvalidValue, orjson.JSONEncodeError) as error:
@@ -105,20 +108,10 @@ class Contract:
         )
 
 
-def _spliced(value: object, returns: Any) -> bytes | None:
-    """Join stored bytes, if the result is a list of unchanged documents: the common, large case."""
-    if type(value) is not list or not value:
-        return None
-    (item,) = typing.get_args(returns) if typing.get_origin(returns) is list else (None,)
-    if not (isinstance(item, type) and issubclass(item, Document)):
-        return None
-    parts: list[bytes] = []
-    for each in cast("list[object]", value):
-        place = stored_of(each) if type(each) is item else None  # pyright: ignore[reportArgumentType]
-        if place is None or not place[3]:
-            return None
-        parts.append(place[2])
-    return b"[" + b",".join(parts) + b"]"
+def shown_path(path: str) -> str:
+    """Print a path as the official clients' users know it: ``tasks.js:move``."""
+    module, _, name = path.rpartition(":")
+    return f"{module}.js:{name}"
 
 
 def compile_contract(function: Function[..., Any], types: TypeConverter) -> Contract:
@@ -126,45 +119,46 @@ def compile_contract(function: Function[..., Any], types: TypeConverter) -> Cont
 
     Raises: SchemaError naming the function, the parameter and the alternative.
     """
-    signature = inspect.signature(function.call)
-    try:
-        hints = typing.get_type_hints(function.call, include_extras=True)
-    except NameError as error:
-        raise SchemaError(f"{function.path}: {error}") from error
-    parameters: list[Parameter] = []
-    for each in list(signature.parameters.values())[1:]:
-        if each.kind in {each.VAR_POSITIONAL, each.VAR_KEYWORD, each.POSITIONAL_ONLY}:
-            raise SchemaError(f"{function.path}: *args and **kwargs cannot go on the wire: {each}")
-        annotation = hints.get(each.name, Any)
-        types.check(annotation, f"{function.path}, parameter {each.name!r}")
-        wire_name = _PAGINATION if annotation is PaginationOptions else each.name
-        parameters.append(Parameter(each.name, wire_name, annotation, each.default is each.empty))
-    returns = hints.get("return", Any)
-    types.check(returns, f"{function.path}, the result")
+    parameters, returns = _signature(function)
+    for each in parameters:
+        types.check(each.annotation, f"{function.path}, parameter {each.name!r}")
+    types.check(returns, f"{function.path}, the result", argument=False)
+    fields = [ObjectField(p.wire_name, p.name, p.annotation, p.required) for p in parameters]
     return Contract(
         function.path,
         tuple(parameters),
         returns,
         types,
-        _arguments_class(function.path, parameters, signature, types),
-        tuple((parameter.name, parameter.wire_name) for parameter in parameters),
+        types.structurer_of_fields(fields),
         types.unstructurer(returns),
+        _listed_document(returns),
     )
 
 
-def _arguments_class(
-    path: str, parameters: list[Parameter], signature: inspect.Signature, types: TypeConverter
-) -> type:
-    """Make the class whose fields are a function's parameters: cattrs then checks a call at once."""
-    fields: dict[str, Any] = {}
-    for parameter in parameters:
-        default = signature.parameters[parameter.name].default
-        fields[parameter.name] = (
-            attrs.field(type=parameter.annotation)
-            if parameter.required
-            else attrs.field(type=parameter.annotation, default=default)
-        )
-    made = attrs.make_class("Arguments", fields, frozen=True, kw_only=True)
-    renamed = {p.name: p.wire_name for p in parameters if p.name != p.wire_name}
-    types.register_arguments(made, renamed)
-    return made
+def _signature(function: Function[..., Any]) -> tuple[list[Parameter], Any]:
+    """Give a function's parameters without ctx, and the type of its result."""
+    signature = inspect.signature(function.call)
+    try:
+        hints = typing.get_type_hints(function.call, include_extras=True)
+    except (NameError, TypeError) as error:
+        raise SchemaError(f"{function.path}: an annotation cannot be read: {error}") from error
+    parameters: list[Parameter] = []
+    if not signature.parameters:
+        raise SchemaError(f"{function.path}: the first parameter of a function is ctx; it has none")
+    for each in list(signature.parameters.values())[1:]:
+        if each.kind in {each.VAR_POSITIONAL, each.VAR_KEYWORD, each.POSITIONAL_ONLY}:
+            raise SchemaError(
+                f"{function.path}: arguments go by name on the wire, so {each} cannot be filled; "
+                "give each a name and an annotation"
+            )
+        annotation = hints.get(each.name, Any)
+        wire_name = _PAGINATION if annotation is PaginationOptions else each.name
+        parameters.append(Parameter(each.name, wire_name, annotation, each.default is each.empty))
+    return parameters, hints.get("return", Any)
+
+
+def _listed_document(returns: Any) -> type[Document] | None:
+    """Give the class of a result that is a list of documents: the common, large case."""
+    items = typing.get_args(returns) if typing.get_origin(returns) is list else ()
+    item: Any = items[0] if items else None
+    return item if isinstance(item, type) and issubclass(item, Document) else None

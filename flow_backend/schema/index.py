@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from attrs import field, frozen
 
@@ -50,7 +50,7 @@ class BoundIndex(Generic[D]):
 
         Raises: InvalidRange for more parts than the index has fields, or a slice before the end.
         """
-        parts: tuple[object, ...] = key if isinstance(key, tuple) else (key,)
+        parts = cast("tuple[object, ...]", key) if isinstance(key, tuple) else (key,)
         if len(parts) > len(self.fields):
             raise InvalidRange(
                 f"{self._name}: {len(parts)} values were given, but the index has "
@@ -61,9 +61,10 @@ class BoundIndex(Generic[D]):
         last = parts[-1]
         if not isinstance(last, slice):
             return KeyRange(self.document, self.index, parts)
-        if last.step is not None:
+        asked = cast("slice[object, object, object]", last)
+        if asked.step is not None:
             raise InvalidRange(f"{self._name}: a range has no step")
-        start, stop = last.start, last.stop
+        start, stop = asked.start, asked.stop
         return KeyRange(
             self.document,
             self.index,

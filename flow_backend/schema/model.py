@@ -1,6 +1,7 @@
 """The schema of an app: its document classes, read into what storage must know."""
 
 import hashlib
+import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, time
@@ -11,9 +12,12 @@ import attrs
 import orjson
 from attrs import field, frozen
 
-from flow_backend.errors import SchemaError
-from flow_backend.schema.convert import TypeConverter, is_id, is_union, table_of_id, wire_fields
+from flow_backend.errors import InvalidValue, SchemaError
+from flow_backend.schema.classes import wire_fields
+from flow_backend.schema.convert import TypeConverter
 from flow_backend.schema.document import Document, Instant
+from flow_backend.schema.families import is_id, is_union, table_of_id
+from flow_backend.schema.mismatch import Mismatch
 from flow_backend.schema.table import ColumnKind, FieldSpec, IndexSpec, TableSpec
 from flow_backend.values.encode import from_wire
 from flow_backend.values.value import Int64, JsonValue
@@ -48,18 +52,30 @@ def build_schema(classes: Iterable[type[Document]]) -> Schema:
         table = cls.__table__
         if table in documents:
             raise SchemaError(
-                f"{cls.__name__} and {documents[table].__name__} are both table {table!r}"
+                f"{place_of(cls)}: {cls.__name__} and {documents[table].__name__} are both "
+                f"table {table!r}; rename one"
             )
-        _check_name(table, f"{cls.__name__}: the table name")
+        _check_name(table, f"{place_of(cls)}: {cls.__name__}: the table name")
         documents[table] = cls
     converter = TypeConverter()
     tables: dict[str, TableSpec] = {}
     types: dict[str, Mapping[str, Any]] = {}
     for table, cls in documents.items():
-        types[table] = dict(wire_fields(cls))
-        tables[table] = _table_spec(cls, types[table], converter, documents)
+        try:
+            types[table] = dict(wire_fields(cls))
+            tables[table] = _table_spec(cls, types[table], converter, documents)
+        except (SchemaError, Mismatch, InvalidValue) as error:
+            raise SchemaError(f"{place_of(cls)}: {error}") from error
         cls.__decode__ = _decoder(types[table], tables[table], converter)
     return Schema(documents, tables, types)
+
+
+def place_of(cls: type) -> str:
+    """Say where a class stands: ``file:line``."""
+    try:
+        return f"{inspect.getsourcefile(cls)}:{inspect.getsourcelines(cls)[1]}"
+    except (OSError, TypeError):  # It was made by a program, and has no source.
+        return cls.__module__
 
 
 def _check_name(name: str, what: str) -> None:
@@ -167,7 +183,7 @@ _PLAIN: Final = frozenset({str, bool, NoneType})
 def _decoder(
     types: Mapping[str, Any], spec: TableSpec, converter: TypeConverter
 ) -> Callable[[bytes], Mapping[str, object]]:
-    """Make what decodes a stored document. It was checked when it was written: most is taken as is."""
+    """Make what decodes a stored document; it was checked when it was written."""
     plain = [name for name, kind in types.items() if _is_plain(kind)]
     other = [(name, kind) for name, kind in types.items() if not _is_plain(kind)]
 

@@ -106,7 +106,7 @@ def column_value(kind: ColumnKind, wire: JsonValue) -> SqlValue:
         # A −0 in a field of whole numbers or instants is 0: adding zero says so.
         return int(wire) if kind is ColumnKind.INTEGER else float(wire) + 0.0
     value = from_wire(wire)
-    if isinstance(value, float) and value == 0:
+    if isinstance(value, float) and not value:
         return 0 if kind is ColumnKind.INTEGER else 0.0
     if isinstance(value, int):
         return int(value)

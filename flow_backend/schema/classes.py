@@ -1,0 +1,268 @@
+"""How objects of classes are checked and converted: attrs classes, documents, pages."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, time
+from typing import Any, Final, NamedTuple, cast, get_args, get_origin
+
+import attrs
+import orjson
+from cattrs import Converter
+
+from flow_backend.errors import InvalidValue, SchemaError
+from flow_backend.schema.document import Document, stored_of
+from flow_backend.schema.families import name_of, sequence_hooks
+from flow_backend.schema.mismatch import Hooks, Mismatch, Structure, Unstructure, mismatch_of
+from flow_backend.schema.pages import Page, PaginationOptions
+from flow_backend.values.encode import to_wire
+from flow_backend.values.names import check_field_names
+
+_OPTION_NAMES: Final = {
+    "num_items": "numItems",
+    "end_cursor": "endCursor",
+    "maximum_rows_read": "maximumRowsRead",
+    "maximum_bytes_read": "maximumBytesRead",
+}
+
+
+class ObjectField(NamedTuple):
+    """One field of an object on the wire, and the keyword that takes it in Python."""
+
+    wire: str
+    keyword: str
+    annotation: Any
+    required: bool
+
+
+def wire_fields(cls: type) -> list[tuple[str, Any]]:
+    """Give the fields of an attrs class with their types resolved.
+
+    Raises: SchemaError if an annotation names what does not exist.
+    """
+    return [(each.name, each.type) for each in resolved_fields(cls)]
+
+
+def resolved_fields(cls: type) -> tuple["attrs.Attribute[Any]", ...]:
+    """Give the attributes of an attrs class with their types resolved.
+
+    Raises: SchemaError if an annotation is missing or names what does not exist.
+    """
+    try:
+        attrs.resolve_types(cast("Any", cls), include_extras=True)
+    except (NameError, TypeError) as error:
+        raise SchemaError(f"{cls.__module__}.{cls.__name__}: {error}") from error
+    fields = cast("tuple[attrs.Attribute[Any], ...]", attrs.fields(cast("Any", cls)))
+    for each in fields:
+        if each.type is None:
+            raise SchemaError(f"{cls.__module__}.{cls.__name__}.{each.name} has no annotation")
+    return fields
+
+
+def _object(value: object, what: str) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise Mismatch(what, value)
+    return cast("dict[str, object]", value)
+
+
+def structure_fields(
+    converter: Converter, fields: Sequence[ObjectField], what: str, *, extra: bool = False
+) -> Structure:
+    """Make what checks an object and gives its fields as keywords; absent ones are left out.
+
+    ``extra`` says that fields which are not declared are left out, too, instead of refused.
+    """
+    hooks = [(each, converter.get_structure_hook(each.annotation)) for each in fields]
+    known = {each.wire for each in fields}
+
+    def structure(value: object, _: object) -> dict[str, object]:
+        given = _object(value, what)
+        taken: dict[str, object] = {}
+        for (wire, keyword, annotation, required), hook in hooks:
+            if wire in given:
+                try:
+                    taken[keyword] = hook(given[wire], annotation)
+                except Exception as error:
+                    raise mismatch_of(error, given[wire], f".{wire}") from None
+            elif required:
+                raise Mismatch(f"the field {wire!r}, which is required", given)
+        if len(taken) < len(given) and not extra:
+            unknown = min(given.keys() - known)
+            raise Mismatch(f"no field {unknown!r} (it is not declared)", given)
+        return taken
+
+    return structure
+
+
+def structure_class(converter: Converter, cls: Any) -> Structure:
+    """Make what checks an object and gives an instance of an attrs class."""
+    origin: type = get_origin(cls) or cls
+    fields = [
+        ObjectField(each.name, each.alias or each.name, each.type, each.default is attrs.NOTHING)
+        for each in resolved_fields(origin)
+        if each.init
+    ]
+    taken = structure_fields(converter, fields, f"an object ({name_of(cls)})")
+
+    def structure(value: object, wanted: Any) -> object:
+        return origin(**taken(value, wanted))
+
+    return structure
+
+
+def unstructure_class(converter: Converter, cls: Any) -> Unstructure:
+    """Make what turns an instance of an attrs class into an object."""
+    origin: type = get_origin(cls) or cls
+    hooks = _field_hooks(converter, origin)
+
+    def unstructure(value: object) -> object:
+        if not isinstance(value, origin):
+            raise Mismatch(name_of(cls), value)
+        return _unstructure_fields(value, hooks)
+
+    return unstructure
+
+
+def _field_hooks(converter: Converter, cls: type) -> list[tuple[str, Unstructure]]:
+    return [(name, converter.get_unstructure_hook(kind)) for name, kind in wire_fields(cls)]
+
+
+def _unstructure_fields(value: object, hooks: list[tuple[str, Unstructure]]) -> dict[str, Any]:
+    wire: dict[str, Any] = {}
+    name = ""
+    try:
+        for name, hook in hooks:
+            wire[name] = hook(getattr(value, name))
+    except (Mismatch, InvalidValue) as error:
+        raise mismatch_of(error, getattr(value, name), f".{name}") from None
+    return wire
+
+
+# --- Documents ------------------------------------------------------------------------------------
+
+
+def is_document(annotation: Any) -> bool:
+    """Say whether an annotation is a document class."""
+    return isinstance(annotation, type) and issubclass(annotation, Document)
+
+
+def refuse_document(cls: type) -> Structure:
+    """Make what refuses a document as an argument: its id is what one passes."""
+
+    def structure(value: object, _: object) -> object:
+        raise Mismatch(f"Id[{cls.__name__}] (a document itself is no argument)", value)
+
+    return structure
+
+
+def unstructure_document(converter: Converter, cls: type[Document]) -> Unstructure:
+    """Make what sends a document as it is stored, if it was read and is of today's schema."""
+    # Filled when first needed: documents may hold classes that hold documents.
+    hooks: list[tuple[str, Unstructure]] = []
+
+    def unstructure(value: object) -> object:
+        if not isinstance(value, cls):
+            raise Mismatch(f"a document of class {cls.__name__}", value)
+        place = stored_of(value)
+        if place is None:
+            raise Mismatch(f"a {cls.__name__} that was read (this one has no id yet)", value)
+        _, ident, created, raw, current = place
+        if current:
+            return orjson.Fragment(raw)
+        if not hooks:
+            hooks.extend(_field_hooks(converter, cls))
+        wire = _unstructure_fields(value, hooks)
+        return {"_id": str.__str__(ident), "_creationTime": created, **wire}
+
+    return unstructure
+
+
+# --- Pages ----------------------------------------------------------------------------------------
+
+
+def is_page(annotation: Any) -> bool:
+    """Say whether an annotation is ``Page`` or ``Page[...]``."""
+    return annotation is Page or get_origin(annotation) is Page
+
+
+def structure_options(converter: Converter) -> Structure:
+    """Make what reads ``paginationOpts``; what newer clients add to it is left out."""
+    fields = [
+        ObjectField(
+            _OPTION_NAMES.get(each.name, each.name),
+            each.name,
+            each.type,
+            each.default is attrs.NOTHING,
+        )
+        for each in resolved_fields(PaginationOptions)
+    ]
+    taken = structure_fields(
+        converter, fields, "paginationOpts, an object with numItems and cursor", extra=True
+    )
+
+    def structure(value: object, wanted: Any) -> object:
+        return PaginationOptions(**taken(value, wanted))
+
+    return structure
+
+
+def unstructure_options(value: object) -> object:
+    """Turn pagination options into what the clients send, for a call from server code."""
+    if not isinstance(value, PaginationOptions):
+        raise Mismatch("PaginationOptions", value)
+    return {
+        _OPTION_NAMES.get(each.name, each.name): to_wire(getattr(value, each.name))
+        for each in resolved_fields(PaginationOptions)
+    }
+
+
+def page_hooks(converter: Converter, annotation: Any) -> Hooks:
+    """Give the hooks of ``Page[...]``: a result, and never an argument."""
+    (item,) = get_args(annotation) or (Any,)
+    _, items = sequence_hooks(converter, cast("Any", list)[item])
+
+    def structure(value: object, _: object) -> object:
+        raise Mismatch("another value (a Page is a result, and no argument)", value)
+
+    def unstructure(value: object) -> object:
+        if not isinstance(value, Page):
+            raise Mismatch("a Page (what .paginate() gives)", value)
+        page = cast("Page[object]", value)
+        try:
+            rows = items(page.page)
+        except (Mismatch, InvalidValue) as error:
+            raise mismatch_of(error, page.page, ".page") from None
+        return {
+            "page": rows,
+            "isDone": page.is_done,
+            "continueCursor": page.continue_cursor,
+            "splitCursor": page.split_cursor,
+            "pageStatus": page.page_status,
+        }
+
+    return structure, unstructure
+
+
+# --- What a function without an annotation returns ------------------------------------------------
+
+
+def unstructure_any(converter: Converter) -> Unstructure:
+    """Make what turns any value into wire form, whatever it holds."""
+
+    def part(step: str, value: object) -> object:
+        try:
+            return unstructure(value)
+        except (Mismatch, InvalidValue) as error:
+            raise mismatch_of(error, value, step) from None
+
+    def unstructure(value: object) -> object:
+        if isinstance(value, (Document, date, time)) or attrs.has(type(value)):
+            return converter.get_unstructure_hook(type(value))(value)
+        if isinstance(value, (list, tuple)):
+            items = cast("Sequence[object]", value)
+            return [part(f"[{index}]", each) for index, each in enumerate(items)]
+        if isinstance(value, Mapping):
+            record = cast("Mapping[str, object]", value)
+            check_field_names(record)
+            return {str.__str__(name): part(f".{name}", each) for name, each in record.items()}
+        return to_wire(value)
+
+    return unstructure
