@@ -1,7 +1,7 @@
 """Handing a connection over to hypercorn's HTTP server, together with the bytes already read."""
 
 import socket
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import trio
 from attrs import define, field
@@ -97,6 +97,33 @@ class PeekedStream(trio.abc.HalfCloseableStream):
             raise trio.ClosedResourceError
 
 
+class _Connection(TCPServer):
+    """Hypercorn's connection, which ends when its peer has gone.
+
+    By itself it would stay until its keep-alive time is over.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._over = trio.Event()
+
+    async def _read_data(self) -> None:
+        try:
+            await super()._read_data()
+        finally:
+            self._over.set()
+
+    async def _idle_timeout(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._end_with_peer, nursery.cancel_scope)
+            await super()._idle_timeout()
+            nursery.cancel_scope.cancel()
+
+    async def _end_with_peer(self, idle: trio.CancelScope) -> None:
+        await self._over.wait()
+        idle.cancel()
+
+
 @define
 class HttpServer:
     """Serves an ASGI application on connections that it is given.
@@ -125,7 +152,7 @@ class HttpServer:
         # Hypercorn says SSLStream, and takes anything that has no handshake for plain TCP.
         as_named = cast("trio.SSLStream[trio.SocketStream]", stream)
         try:
-            await TCPServer(ASGIWrapper(self.app), self._config, self._context, {}, as_named)
+            await _Connection(ASGIWrapper(self.app), self._config, self._context, {}, as_named)
         finally:
             del self._streams[stream]
             stream.abort()

@@ -59,6 +59,8 @@ class StandIn:
                 return Refused(
                     "[Request ID: 0] Server Error\nUncaught Error: no", data=b'{"a":1.0}'
                 )
+            case "t:huge":
+                return Done(b'"%b"' % (b"x" * 20_000_000))
             case "t:full":
                 raise Overloaded("The queue is full.")
             case "t:lost":

@@ -20,4 +20,7 @@ def test_hypercorn_is_built_as_the_handover_expects():
     # A stream without do_handshake is taken for plain TCP, and only its socket is asked for more.
     assert "except AttributeError:  # Not SSL" in source
     assert "socket = self.stream.socket" in source
+    # What we override so that a connection ends with its peer.
+    assert "await self._read_data()" in source
+    assert "self._idle_timeout" in source
     assert inspect.iscoroutinefunction(WorkerContext(None).terminated.set)

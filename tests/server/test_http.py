@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+import trio
 
 from flow_backend.actors.messages import Call
 from flow_backend.auth.identity import Identity
@@ -346,6 +347,16 @@ async def test_several_requests_share_a_connection():
             assert b" 200 " in await client.read_head()
             assert await client.read(4) == b"live"
         assert server.counters.accepted == 1
+
+
+async def test_a_connection_ends_with_its_client():
+    async with running(keep_alive_seconds=60) as server:
+        async with raw(server) as client:
+            await client.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            await client.read_head()
+        with trio.fail_after(5):
+            while server.counters.open:
+                await trio.lowlevel.checkpoint()
 
 
 async def test_a_call_is_passed_on_as_it_came():

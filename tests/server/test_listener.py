@@ -159,7 +159,11 @@ async def test_a_stop_finishes_requests_and_closes_idle_connections():
     assert [answer.json()["status"] for answer in answers] == ["success"]
 
 
-@pytest.mark.parametrize("kind", ["session", "request", "head"])
+BODY = b'{"path":"t:huge","format":"convex_encoded_json"}'
+HUGE = b"POST /api/query HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
+
+
+@pytest.mark.parametrize("kind", ["session", "request", "answer"])
 async def test_peers_that_never_read_cannot_hold_up_a_stop(kind: str):
     async def push_much(transport: Transport) -> None:
         transport.push(text_frame([b"x" * 20_000_000]))
@@ -183,10 +187,29 @@ async def test_peers_that_never_read_cannot_hold_up_a_stop(kind: str):
                         await trio.lowlevel.checkpoint()
                     await server.stop()
                 case _:
-                    await client.send(b"GET ")
+                    await client.send(HUGE)
                     await trio.testing.wait_all_tasks_blocked()
                     await server.stop()
             assert server.counters.open == 0
+
+
+async def test_a_connection_that_says_nothing_is_hung_up_on_at_once():
+    with trio.fail_after(5):
+        async with running(stop_seconds=60, head_seconds=60) as server, raw(server) as client:
+            await client.send(b"GET ")
+            await trio.testing.wait_all_tasks_blocked()
+            await server.stop()
+            assert await client.read_all() == b""
+
+
+async def test_a_peer_that_does_not_read_its_answer_is_given_up():
+    """Hypercorn would wait for ever, where no cancellation reaches it."""
+    with trio.fail_after(5):
+        async with running(stall_seconds=0.05) as server, raw(server) as client:
+            await client.send(HUGE)
+            await trio.testing.wait_all_tasks_blocked()
+            while server.counters.open:
+                await trio.lowlevel.checkpoint()
 
 
 async def test_readiness_ends_with_the_first_sign_of_the_stop():

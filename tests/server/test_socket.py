@@ -13,6 +13,7 @@ from trio_websocket import open_websocket_url
 from flow_backend.actors.messages import Disconnected, Transport
 from flow_backend.errors import MalformedMessage, MessageTooLarge
 from flow_backend.server.frames import text_frame
+from flow_backend.server.socket import WebSocket
 from tests.server.stand_in import UPGRADE, StandIn, masked, raw, running, upgraded
 
 
@@ -169,12 +170,14 @@ async def test_a_close_of_the_server_comes_after_what_was_pushed_and_cuts_its_re
 
 async def test_a_close_wakes_the_session_that_waits_for_a_message():
     backend = StandIn()
-    async with running(backend) as server, upgraded(server) as client:
+    async with running(backend, linger_seconds=60) as server, upgraded(server) as client:
         await client.send(masked(0x81, b"hello"))
         await client.read_frame()
         backend.transports[0].close(1000, "done")
 
         assert await client.read_close() == (1000, "done")
+        with trio.fail_after(5):  # The server says all it has to say without waiting for more.
+            assert await client.read_all() == b""
         await trio.testing.wait_all_tasks_blocked()
         assert backend.ends == [Disconnected]
 
@@ -299,3 +302,15 @@ async def test_a_client_that_answers_pings_stays():
             pass
         assert message == "still here"
         assert server.counters.sockets.silent == 0
+
+
+async def test_frames_pushed_together_arrive_back_to_back():
+    """A transition in pieces is lost by its client if another message comes between them."""
+
+    async def push_pieces(transport: Transport) -> None:
+        assert isinstance(transport, WebSocket)
+        transport.push_many([text_frame([b"x" * 2_000_000]), text_frame([b"second"])])
+
+    async with running(StandIn(on_session=push_pieces)) as server, upgraded(server) as client:
+        assert await client.read_frame() == (0x81, b"x" * 2_000_000)
+        assert await client.read_frame() == (0x81, b"second")
