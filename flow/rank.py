@@ -5,18 +5,19 @@ keys for its guess (npm's fractional-indexing and this package agree).
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from fractional_indexing import generate_key_between, generate_n_keys_between
 
-LONG_RANK = 48
-"""A column with a longer rank is spread anew. Only many moves to one spot make ranks that long."""
+LONG_RANK: Final = 48
+"""Characters. A column with a longer rank is spread anew: only many moves to one spot make some."""
 
 
-def rank_between(before: str | None, after: str | None) -> str:
-    """Give a rank behind ``before`` and ahead of ``after``; None is the column's end."""
-    return str(generate_key_between(before, after))
+def rank_between(low: str | None, high: str | None) -> str:
+    """Give a rank behind ``low`` and ahead of ``high``; None is the column's end on that side."""
+    return str(generate_key_between(low, high))
 
 
-def spread(count: int) -> Sequence[str]:
-    """Give short ranks for a whole column, in order."""
-    return [str(key) for key in generate_n_keys_between(None, None, count)]
+def ranks_between(low: str | None, high: str | None, count: int) -> Sequence[str]:
+    """Give ``count`` short ranks in order, all of them behind ``low`` and ahead of ``high``."""
+    return [str(key) for key in generate_n_keys_between(low, high, count)]

@@ -1,14 +1,15 @@
 """Tasks: the cards of a board."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Final
 
 from flow.boards import clean_title
-from flow.rank import LONG_RANK, rank_between, spread
+from flow.places import find_gap, last_rank, spread_if_long
+from flow.rank import rank_between
 from flow.schema import Board, Task
 from flow_backend import (
     AppError,
     Id,
-    Instant,
     MutationCtx,
     Page,
     PaginationOptions,
@@ -17,20 +18,26 @@ from flow_backend import (
     query,
 )
 
-LABELS_MAX = 20
-LABEL_MAX = 50
+BODY_MAX: Final = 100_000
+LABELS_MAX: Final = 20
+LABEL_MAX: Final = 50
+
+_TITLE: Final = "The title of a task"
 
 
 @query(name="list")
 def list_tasks(ctx: QueryCtx, board: Id[Board]) -> list[Task]:
     """Give a board's tasks, by the order of its columns and then by rank."""
-    tasks = ctx.db.scan(Task.by_place[board]).collect()
     found = ctx.db.get(board)
-    if found is None or not tasks:
-        return tasks
-    order = {column.key: place for place, column in enumerate(found.columns)}
-    # The index has the columns by key; within one the ranks are in order already.
-    return sorted(tasks, key=lambda task: order.get(task.column, len(order)))
+    if found is None:
+        return []
+    # A scan for each column, since the index has them by key. To sort instead would mean to decode
+    # every task, and the stored bytes are sent as they are only because nobody looks at them.
+    return [
+        task
+        for column in found.columns
+        for task in ctx.db.scan(Task.by_place[board, column.key]).collect()
+    ]
 
 
 @query
@@ -59,9 +66,9 @@ def add(
     task = Task(
         board=board,
         column=place,
-        rank=rank_between(_last_rank(ctx, board, place), None),
-        title=clean_title(title, "The title of a task"),
-        body=body,
+        rank=rank_between(last_rank(ctx, board, place), None),
+        title=clean_title(title, _TITLE),
+        body=_checked_body(body),
         labels=_clean_labels(labels or []),
     )
     return ctx.db.insert(task)
@@ -75,24 +82,22 @@ def move(
     before: Id[Task] | None = None,
     after: Id[Task] | None = None,
 ) -> None:
-    """Move a task into a column: before or after another task, else to the end.
+    """Move a task into a column: before or after another task, else to its end.
 
-    A neighbour that has left the column meanwhile counts as none: the task goes to the end.
+    Where a task was that has left the column meanwhile is not on record, so such a neighbour counts
+    as none. A client that names both neighbours still gets its place: ``before`` counts first, then
+    ``after``, then the end. A task beside itself stays; to its own place nothing is written.
     """
     moved = _existing(ctx, task)
-    if before is not None and after is not None:
-        raise AppError("Say where a task goes by one neighbour: before or after, not both.")
-    if task in {before, after}:
+    place = _column_of(ctx, moved.board, column)
+    if place == moved.column and task in {before, after}:
         return
-    board = moved.board
-    place = _column_of(ctx, board, column)
-    low, high = _gap(ctx, moved, place, before, after)
-    if place == moved.column and _is_between(moved.rank, low, high):
+    gap = find_gap(ctx, moved, place, before, after)
+    if place == moved.column and gap.holds(moved.rank):
         return
-    rank = rank_between(low, high)
+    rank = rank_between(gap.low, gap.high)
     ctx.db.patch(task, column=place, rank=rank)
-    if len(rank) > LONG_RANK:
-        _spread_column(ctx, board, place)
+    spread_if_long(ctx, moved.board, place, rank)
 
 
 @mutation
@@ -107,9 +112,9 @@ def edit(
     _existing(ctx, task)
     changes: dict[str, object] = {}
     if title is not None:
-        changes["title"] = clean_title(title, "The title of a task")
+        changes["title"] = clean_title(title, _TITLE)
     if body is not None:
-        changes["body"] = body
+        changes["body"] = _checked_body(body)
     if labels is not None:
         changes["labels"] = _clean_labels(labels)
     ctx.db.patch(task, **changes)
@@ -117,9 +122,9 @@ def edit(
 
 @mutation
 def complete(ctx: MutationCtx, task: Id[Task]) -> None:
-    """Note that a task is done; one that is done already stays as it is."""
+    """Note that a task is done; one that is done already keeps its time."""
     if _existing(ctx, task).completed_at is None:
-        ctx.db.patch(task, completed_at=Instant(ctx.clock.now()))
+        ctx.db.patch(task, completed_at=ctx.clock.now())
 
 
 @mutation
@@ -152,53 +157,17 @@ def _column_of(ctx: MutationCtx, board: Id[Board], column: str | None) -> str:
         return found.columns[0].key
     keys = [each.key for each in found.columns]
     if column not in keys:
-        raise AppError(f"The board {found.title!r} has no column {column!r}; it has {keys}.")
+        known = ", ".join(keys)
+        raise AppError(
+            f'The board "{found.title}" has no column "{column}". Its columns are {known}.'
+        )
     return column
 
 
-def _last_rank(
-    ctx: MutationCtx, board: Id[Board], column: str, but: Id[Task] | None = None
-) -> str | None:
-    for task in ctx.db.scan(Task.by_place[board, column]).desc():
-        if task.id != but:
-            return task.rank
-    return None
-
-
-def _gap(
-    ctx: MutationCtx,
-    moved: Task,
-    column: str,
-    before: Id[Task] | None,
-    after: Id[Task] | None,
-) -> tuple[str | None, str | None]:
-    """Give the ranks between which a task is to go, not counting itself."""
-    beside = before or after
-    neighbour = None if beside is None else ctx.db.get(beside)
-    if neighbour is None or (neighbour.board, neighbour.column) != (moved.board, column):
-        return _last_rank(ctx, moved.board, column, moved.id), None
-    if before is not None:
-        lower = ctx.db.scan(Task.by_place[moved.board, column, : neighbour.rank]).desc()
-        return _rank_of_first(lower, moved.id), neighbour.rank
-    upper = ctx.db.scan(Task.by_place[moved.board, column, neighbour.rank :])
-    return neighbour.rank, _rank_of_first(upper, moved.id, neighbour.id)
-
-
-def _rank_of_first(tasks: Iterable[Task], *but: Id[Task]) -> str | None:
-    for task in tasks:
-        if task.id not in but:
-            return task.rank
-    return None
-
-
-def _is_between(rank: str, low: str | None, high: str | None) -> bool:
-    return (low is None or low < rank) and (high is None or rank < high)
-
-
-def _spread_column(ctx: MutationCtx, board: Id[Board], column: str) -> None:
-    tasks = ctx.db.scan(Task.by_place[board, column]).collect()
-    for task, rank in zip(tasks, spread(len(tasks)), strict=True):
-        ctx.db.patch(task.id, rank=rank)
+def _checked_body(body: str) -> str:
+    if len(body) > BODY_MAX:
+        raise AppError(f"The text of a task has {len(body)} characters; {BODY_MAX} is the most.")
+    return body
 
 
 def _clean_labels(labels: Sequence[str]) -> tuple[str, ...]:

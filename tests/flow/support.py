@@ -1,0 +1,226 @@
+"""Flow on a database in memory: its functions alone, whose writes can be counted, or all of it."""
+
+import itertools
+import time
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from random import Random
+from typing import Any, Final, cast
+
+from attrs import define, frozen
+
+from flow_backend.actors.backend import Backend, open_backend
+from flow_backend.actors.messages import Call as BackendCall
+from flow_backend.functions.context import NOBODY
+from flow_backend.functions.limits import Limits, ThreadDeadlines
+from flow_backend.functions.registry import load_app
+from flow_backend.functions.runner import Runner
+from flow_backend.runtime import SystemRuntime
+from flow_backend.schema.ids import encode_id, new_internal_id
+from flow_backend.server.frames import text_frame
+from flow_backend.storage.base import (
+    Done,
+    Job,
+    Reader,
+    Refused,
+    Storage,
+    StoredRow,
+    TableName,
+    Transaction,
+)
+from flow_backend.storage.sqlite import open_memory_storage
+from flow_backend.values.encode import decode
+from flow_backend.values.value import JsonValue
+
+APP: Final = load_app("flow")
+# Its thread outlives a call, so there is one for all tests.
+_DEADLINES: Final = ThreadDeadlines()
+
+Fields = dict[str, Any]
+"""A document or another object as a client gets it."""
+
+
+@frozen
+class Call:
+    """How a mutation ended: its result, and how many documents it wrote."""
+
+    value: Any
+    written: int
+
+
+class Said(Exception):
+    """A function refused; the text is the data of its AppError."""
+
+
+@define
+class Flow:
+    """The app and its database."""
+
+    storage: Storage
+    runner: Runner
+
+    def mutate(self, path: str, /, **arguments: object) -> Call:
+        def run(transaction: Transaction) -> Done | Refused:
+            return self.runner.mutation(path, cast("Any", arguments), NOBODY, transaction)
+
+        committed = self.storage.writer.commit([Job(run)])
+        written = sum(len(writes) for writes in committed.writes.values())
+        return Call(value_of(committed.outcomes[0].result), written)
+
+    def do(self, path: str, /, **arguments: object) -> Any:
+        return self.mutate(path, **arguments).value
+
+    def query(self, path: str, /, **arguments: object) -> Any:
+        return value_of(self.query_result(path, arguments))
+
+    def query_result(self, path: str, arguments: Mapping[str, object]) -> Done | Refused:
+        snapshot = self.storage.open_snapshot()
+        snapshot.begin()
+        try:
+            return self.runner.query(path, cast("Any", dict(arguments)), NOBODY, snapshot).result
+        finally:
+            snapshot.end()
+            snapshot.close()
+
+    def limited(self, **limits: Any) -> "Flow":
+        """The same app and database, within other limits."""
+        return Flow(self.storage, make_runner(self.storage, Limits(**limits)))
+
+    def erase(self, table: str, ident: str) -> None:
+        """Delete a row past all functions, as an administrator can."""
+        self._write(lambda tx: tx.delete(_name(table), _row(tx, table, ident)))
+
+    def set_field(self, table: str, ident: str, name: str, value: str) -> None:
+        """Change a field past all functions."""
+
+        def write(tx: Transaction) -> None:
+            row = _row(tx, table, ident)
+            tx.replace(_name(table), row, {**self._fields(table, row), name: value})
+
+        self._write(write)
+
+    def put_like(self, table: str, ident: str, rows: Sequence[Mapping[str, str]]) -> None:
+        """Put copies of a row in its place, with these fields of their own, in one commit."""
+
+        def write(tx: Transaction) -> None:
+            row = _row(tx, table, ident)
+            fields = self._fields(table, row)
+            tx.delete(_name(table), row)
+            number, random = tx.table_number(_name(table)), Random(1)
+            for each in rows:
+                new = encode_id(number, new_internal_id(random, 1))
+                created = tx.next_creation_time()
+                whole = {**fields, **each, "_id": new, "_creationTime": created}
+                tx.insert(_name(table), new, whole)
+
+        self._write(write)
+
+    def stored(self, table: str, ident: str) -> bytes:
+        """Give a row's bytes as storage has them."""
+        snapshot = self.storage.open_snapshot()
+        snapshot.begin()
+        try:
+            return _row(snapshot, table, ident)[3]
+        finally:
+            snapshot.end()
+            snapshot.close()
+
+    def _fields(self, table: str, row: StoredRow) -> dict[str, JsonValue]:
+        return dict(APP.schema.tables[table].read(row[3]))
+
+    def _write(self, write: Callable[[Transaction], None]) -> None:
+        def run(transaction: Transaction) -> Done:
+            write(transaction)
+            return Done(b"null")
+
+        self.storage.writer.commit([Job(run)])
+
+    def board(self, *columns: str) -> str:
+        given = {"columns": list(columns)} if columns else {}
+        return cast("str", self.do("boards:create", title="Kitchen", **given))
+
+    def tasks(self, board: str) -> list[Fields]:
+        return cast("list[Fields]", self.query("tasks:list", board=board))
+
+    def paged(self, board: str) -> list[Fields]:
+        """Give all tasks by column key and rank, also those of a board too long for one list."""
+        tasks: list[Fields] = []
+        page: Fields = {"continueCursor": None, "isDone": False}
+        while not page["isDone"]:
+            options = {"numItems": 5_000, "cursor": page["continueCursor"]}
+            page = self.query("tasks:page", board=board, paginationOpts=options)
+            tasks += page["page"]
+        return tasks
+
+    def titles(self, board: str, column: str | None = None) -> list[str]:
+        return [t["title"] for t in self.tasks(board) if column in {None, t["column"]}]
+
+
+def _name(table: str) -> TableName:
+    return TableName(table)
+
+
+def _row(reader: Reader, table: str, ident: str) -> StoredRow:
+    row = reader.get(TableName(table), ident)
+    assert row is not None, ident
+    return row
+
+
+def value_of(result: Done | Refused) -> Any:
+    match result:
+        case Done(encoded):
+            return decode(encoded)
+        case Refused(message, _, None):
+            raise AssertionError(message)
+        case Refused(_, _, data):
+            said = decode(cast("bytes", data))
+            assert isinstance(said, str), said
+            raise Said(said)
+
+
+def make_runner(storage: Storage, limits: Limits) -> Runner:
+    seeds = itertools.count(time.time_ns())
+    return Runner(
+        app=APP.bind({str(name): number for name, number in storage.table_numbers.items()}),
+        limits=limits,
+        deadlines=_DEADLINES,
+        now_ms=lambda: time.time() * 1000,
+        seed=lambda: next(seeds),
+    )
+
+
+@contextmanager
+def open_flow() -> Generator[Flow]:
+    storage = open_memory_storage(list(APP.schema.tables.values()), now_ns=time.time_ns)
+    try:
+        yield Flow(storage, make_runner(storage, Limits()))
+    finally:
+        storage.close()
+
+
+@define
+class RunningFlow:
+    """The app in the whole backend, called as the HTTP API calls it."""
+
+    backend: Backend
+
+    async def do(self, path: str, /, **arguments: object) -> Any:
+        call = BackendCall(path, cast("Any", arguments), NOBODY)
+        return value_of((await self.backend.mutate(call)).result)
+
+    async def query(self, path: str, /, **arguments: object) -> Any:
+        call = BackendCall(path, cast("Any", arguments), NOBODY)
+        return value_of((await self.backend.query(call)).result)
+
+
+@asynccontextmanager
+async def open_running_flow() -> AsyncGenerator[RunningFlow]:
+    runtime = SystemRuntime()
+    storage = open_memory_storage(list(APP.schema.tables.values()), now_ns=runtime.now_ns)
+    try:
+        async with open_backend(
+            APP, storage, runtime, text_frame=text_frame, deadlines=_DEADLINES
+        ) as backend:
+            yield RunningFlow(backend)
+    finally:
+        storage.close()
