@@ -15,7 +15,7 @@ from flow_backend.schema.convert import TypeConverter
 from flow_backend.schema.document import Document, bytes_of_rows
 from flow_backend.schema.mismatch import Mismatch, Structure, Unstructure, mismatch_of, shown
 from flow_backend.schema.pages import PaginationOptions
-from flow_backend.values.encode import from_wire
+from flow_backend.values.encode import decode, from_wire
 from flow_backend.values.refusal import ARRAY_MAX
 from flow_backend.values.value import JsonValue
 
@@ -98,6 +98,10 @@ class Contract:
             raise InvalidResult(self._explain(error, "ReturnsValidationError")) from None
         except (InvalidValue, orjson.JSONEncodeError) as error:
             raise InvalidResult(f"ReturnsValidationError: {self.path}: {error}") from None
+
+    def decode_result(self, encoded: bytes) -> Any:
+        """Give a result that :meth:`result` encoded to the server's own code, typed again."""
+        return self._types.structure_result(decode(encoded), self.returns)
 
     def _explain(self, error: Mismatch, kind: str) -> str:
         return (

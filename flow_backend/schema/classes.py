@@ -9,11 +9,11 @@ import orjson
 from cattrs import Converter
 
 from flow_backend.errors import InvalidValue, SchemaError
-from flow_backend.schema.document import Document, stored_of
+from flow_backend.schema.document import Document, stored, stored_of
 from flow_backend.schema.families import name_of, sequence_hooks
 from flow_backend.schema.mismatch import Hooks, Mismatch, Structure, Unstructure, mismatch_of
 from flow_backend.schema.pages import Page, PaginationOptions
-from flow_backend.values.encode import to_wire
+from flow_backend.values.encode import encode, to_wire
 from flow_backend.values.names import check_field_names
 
 _OPTION_NAMES: Final = {
@@ -149,6 +149,18 @@ def refuse_document(cls: type) -> Structure:
 
     def structure(value: object, _: object) -> object:
         raise Mismatch(f"Id[{cls.__name__}] (a document itself is no argument)", value)
+
+    return structure
+
+
+def structure_document(cls: type[Document]) -> Structure:
+    """Make what takes a document out of a result that this server encoded."""
+
+    def structure(value: object, _: object) -> object:
+        if not isinstance(value, dict):
+            raise Mismatch(f"a document of class {cls.__name__}", value)
+        wire = cast("dict[str, Any]", value)
+        return stored(cls, wire["_id"], wire["_creationTime"], encode(wire), True)
 
     return structure
 

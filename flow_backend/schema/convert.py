@@ -15,6 +15,7 @@ from cattrs import Converter
 from flow_backend.errors import SchemaError
 from flow_backend.schema import classes, families
 from flow_backend.schema.classes import ObjectField, wire_fields
+from flow_backend.schema.document import Document
 from flow_backend.schema.families import is_id, is_union, name_of, table_of_id
 from flow_backend.schema.hooks import simple_hooks, structure_any
 from flow_backend.schema.mismatch import Hooks, Mismatch, Structure, Unstructure, mismatch_of, shown
@@ -43,9 +44,11 @@ class TypeConverter:
 
     numbers: Mapping[str, int] = field(factory=dict[str, int])
     _converter: Converter = field(init=False)
+    _results: Converter = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._converter = _converter(self.numbers)
+        self._converter = _converter(self.numbers, classes.refuse_document)
+        self._results = _converter(self.numbers, classes.structure_document)
 
     def structure(self, value: Value, annotation: Any) -> Any:
         """Check and convert a decoded value.
@@ -58,6 +61,10 @@ class TypeConverter:
             raise
         except Exception as error:
             raise mismatch_of(error, value, "") from None
+
+    def structure_result(self, value: Value, annotation: Any) -> Any:
+        """Convert a result that this server encoded: documents in it are documents again."""
+        return self._results.get_structure_hook(annotation)(value, annotation)
 
     def to_wire(self, value: object, annotation: Any) -> Any:
         """Check a value and give its wire form, in which documents may be ``orjson.Fragment``.
@@ -95,8 +102,13 @@ class TypeConverter:
             ) from error
 
 
-def _converter(numbers: Mapping[str, int]) -> Converter:
-    """Build a converter that knows exactly the types that go on the wire."""
+def _converter(
+    numbers: Mapping[str, int], document: Callable[[type[Document]], Structure]
+) -> Converter:
+    """Build a converter that knows exactly the types that go on the wire.
+
+    ``document`` makes what a document among decoded values becomes.
+    """
     converter = Converter(detailed_validation=False)
 
     def family(
@@ -119,7 +131,7 @@ def _converter(numbers: Mapping[str, int]) -> Converter:
     )
     family(
         classes.is_document,
-        classes.refuse_document,
+        document,
         lambda t: classes.unstructure_document(converter, t),
     )
     family(
