@@ -1,7 +1,7 @@
 """What a storage engine is: snapshots to read, and one writer that commits batches.
 
-Values cross this interface in their wire form (JSON trees as in the values specification), documents
-as the canonical bytes that are stored and sent. Nothing above it knows SQL.
+Values cross this interface in their wire form (JSON trees as in the values specification),
+documents as the canonical bytes that are stored and sent. Nothing above it knows SQL.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,8 +17,10 @@ from flow_backend.values.value import JsonValue
 TableName = NewType("TableName", str)
 
 StoredRow = tuple[int, str, float, bytes, bool]
-"""Row number, id, creation time (ms), the document's bytes, and whether those are of today's schema
-(a row of an older one lacks fields that have a default, so its bytes must not be sent as they are)."""
+"""Row number, id, creation time (ms), the document's bytes, and whether those are of today's schema.
+
+A row of an older one lacks fields that have a default, so its bytes must not be sent as they are.
+"""
 
 Position = tuple[JsonValue, ...]
 """A place in an index: the values of its fields, the creation time, the row number."""
@@ -189,7 +191,9 @@ class Job:
 class RunJob(Protocol):
     """Runs a mutation in a transaction; raises nothing but what must end the batch."""
 
-    def __call__(self, transaction: Transaction) -> Done | Refused: ...
+    def __call__(self, transaction: Transaction) -> Done | Refused:
+        """Run it."""
+        ...
 
 
 @frozen
@@ -213,7 +217,9 @@ class Committed:
 
     ts: CommitTs
     outcomes: tuple[Outcome, ...]
-    writes: Mapping[TableName, tuple[Write, ...]] = field(factory=dict[TableName, tuple[Write, ...]])
+    writes: Mapping[TableName, tuple[Write, ...]] = field(
+        factory=dict[TableName, tuple[Write, ...]]
+    )
 
 
 class Writer(Protocol):
