@@ -44,7 +44,7 @@ from flow_backend.functions.registry import BoundApp
 from flow_backend.functions.seed import Seed
 from flow_backend.functions.validate import shown_path
 from flow_backend.schema.document import Instant
-from flow_backend.storage.base import Done, InterruptedRead, Reader, Refused, Transaction
+from flow_backend.storage.base import Done, InterruptedRead, Reader, Refused, TableName, Transaction
 from flow_backend.values.encode import encode
 from flow_backend.values.sizes import format_size
 from flow_backend.values.value import JsonValue
@@ -257,7 +257,22 @@ class Runner:
                 watch.leave()
         except Interrupted:
             watch.leave()
-        return answer or self.refusal(self._out_of_time(path), path, call.log)
+        if answer is not None:
+            return answer
+        self._end_read(call.database.reader)
+        return self.refusal(self._out_of_time(path), path, call.log)
+
+    def _end_read(self, reader: Reader) -> None:
+        """End what an interrupted call may have left open: the next read takes its place.
+
+        An open statement would hold the snapshot, and in the writer fail the next checkpoint.
+        """
+        for table in self.app.schema.tables:
+            try:
+                reader.get(TableName(table), "")
+            except InterruptedRead:  # The interrupt was still on its way.
+                continue
+            return
 
     def _answer(self, call: _Call, path: str, args: JsonValue, kind: Kind) -> Done | Refused | None:
         """Run a function; None if it was interrupted."""

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from attrs import frozen
 
 from flow_backend.errors import DocumentError, InvalidCall, InvalidRange
+from flow_backend.functions.limits import Interrupted
 from flow_backend.functions.pagination import paginate
 from flow_backend.functions.reads import OpenScan
 from flow_backend.schema.document import Document, stored_row, stored_rows
-from flow_backend.storage.base import IndexBounds, StoredRow
+from flow_backend.storage.base import IndexBounds, InterruptedRead, StoredRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
 
 D = TypeVar("D", bound=Document)
 
-_CHUNK_ROWS: Final = 64
+_FIRST_ROWS: Final = 64
 """How many rows are taken from storage before they are counted: at 1 MiB each no danger yet."""
+
+_MORE_ROWS: Final = 1024
+_SMALL_BYTES: Final = 64 * 1024
+"""Once rows have turned out to be this small together, more are taken at once."""
 
 _bytes_of: Final = itemgetter(3)
 
@@ -138,25 +143,32 @@ class Scan(Generic[D]):
         """Give the first ``count`` rows, or all: as :meth:`rows`, with less work for each."""
         opened, rows = self._open(self.bounds)
         read: list[StoredRow] = []
-        while count is None or len(read) < count:
-            wanted = _CHUNK_ROWS if count is None else min(_CHUNK_ROWS, count - len(read))
-            chunk = list(islice(rows, wanted))
-            if chunk:
-                self._count(opened, chunk)
+        most = _FIRST_ROWS
+        try:
+            while count is None or len(read) < count:
+                wanted = most if count is None else min(most, count - len(read))
+                chunk = list(islice(rows, wanted))
+                if chunk and self._count(opened, chunk) < _SMALL_BYTES:
+                    most = _MORE_ROWS
                 read += chunk
-            if len(chunk) < wanted:
-                opened.exhausted = True
-                break
+                if len(chunk) < wanted:
+                    opened.exhausted = True
+                    break
+        except (Interrupted, InterruptedRead):
+            # How far it came is not known, so that it depends on all.
+            opened.exhausted = True
+            raise
         return read
 
-    def _count(self, opened: OpenScan, chunk: list[StoredRow]) -> None:
-        """Count rows as read; a limit is passed at the very row that passes it."""
+    def _count(self, opened: OpenScan, chunk: list[StoredRow]) -> int:
+        """Count rows as read and give their bytes; a limit is passed at the row that passes it."""
         budget = self.db.budget
         size = sum(map(len, map(_bytes_of, chunk)))
         if budget.has_room_for(len(chunk), size):
             budget.read(len(chunk), size)
             opened.last = chunk[-1]
-            return
+            return size
         for row in chunk:
             opened.last = row
             budget.read(1, len(row[3]))
+        return size
