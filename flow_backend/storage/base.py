@@ -17,7 +17,7 @@ from flow_backend.values.value import JsonValue
 TableName = NewType("TableName", str)
 
 StoredRow = tuple[int, str, float, bytes, bool]
-"""Row number, id, creation time (ms), the document's bytes, and whether those are of today's schema.
+"""Row number, id, creation time (ms), document, and whether its bytes are of today's schema.
 
 A row of an older one lacks fields that have a default, so its bytes must not be sent as they are.
 """
