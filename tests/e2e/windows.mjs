@@ -1,0 +1,61 @@
+// Two windows on one board: what is done in the first is seen in the second.
+// Usage: node windows.mjs CHROMIUM MODULES URL BOARD TASK COLUMN PICTURES. Prints one line of JSON.
+import { createRequire } from "node:module";
+
+const [chromiumPath, modules, url, board, task, column, pictures] = process.argv.slice(2);
+const { chromium } = createRequire(`${modules}/`)("playwright-core");
+
+const browser = await chromium.launch({
+  executablePath: chromiumPath,
+  args: [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+  ],
+});
+const problems = [];
+
+async function open(name, options) {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  page.on("pageerror", (error) => problems.push(`${name}: ${error.message}`));
+  page.on("console", (message) => {
+    if (message.type() === "error") problems.push(`${name}: ${message.text()}`);
+  });
+  await page.goto(url);
+  await page.locator(card).waitFor();
+  return page;
+}
+
+const card = `[data-task-id="${task}"]`;
+const there = `[data-column-key="${column}"] ${card}`;
+const first = await open("first", { viewport: { width: 1280, height: 800 } });
+const second = await open("second", { viewport: { width: 1280, height: 800 }, colorScheme: "dark" });
+const phone = await open("phone", { viewport: { width: 390, height: 844 }, hasTouch: true });
+
+// A real drag: the pointer goes down on the card, and up over the other column.
+const from = await first.locator(card).boundingBox();
+const to = await first.locator(`[data-column-key="${column}"]`).boundingBox();
+await first.mouse.move(from.x + from.width / 2, from.y + from.height / 2);
+await first.mouse.down();
+await first.mouse.move(from.x + from.width / 2 + 12, from.y + from.height / 2 + 6, { steps: 4 });
+await first.mouse.move(to.x + to.width / 2, to.y + 60, { steps: 12 });
+await first.waitForTimeout(100);
+await first.screenshot({ path: `${pictures}/dragging.png` });
+await first.mouse.up();
+const dropped = Date.now();
+await second.locator(there).waitFor({ timeout: 10_000 });
+const seen = Date.now();
+await phone.locator(there).waitFor({ state: "attached", timeout: 10_000 });
+
+await first.locator(there).waitFor();
+await first.waitForTimeout(1500); // The moved card's highlight fades.
+await first.screenshot({ path: `${pictures}/first.png` });
+await second.screenshot({ path: `${pictures}/second-dark.png` });
+await phone.screenshot({ path: `${pictures}/phone.png` });
+await browser.close();
+console.log(JSON.stringify({ milliseconds: seen - dropped, problems }));
