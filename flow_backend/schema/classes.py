@@ -6,13 +6,13 @@ from typing import Any, Final, NamedTuple, cast, get_args, get_origin
 
 import attrs
 import orjson
-from cattrs import Converter
 
 from flow_backend.errors import InvalidValue, SchemaError
 from flow_backend.schema.document import Document, stored, stored_of
 from flow_backend.schema.families import name_of, sequence_hooks
+from flow_backend.schema.hook_table import HookTable
 from flow_backend.schema.mismatch import Hooks, Mismatch, Structure, Unstructure, mismatch_of
-from flow_backend.schema.pages import Page, PaginationOptions
+from flow_backend.schema.pages import Page, PageStatus, PaginationOptions
 from flow_backend.values.encode import encode, to_wire
 from flow_backend.values.names import check_field_names
 
@@ -64,13 +64,13 @@ def _object(value: object, what: str) -> dict[str, object]:
 
 
 def structure_fields(
-    converter: Converter, fields: Sequence[ObjectField], what: str, *, extra: bool = False
+    table: HookTable, fields: Sequence[ObjectField], what: str, *, extra: bool = False
 ) -> Structure:
     """Make what checks an object and gives its fields as keywords; absent ones are left out.
 
     ``extra`` says that fields which are not declared are left out, too, instead of refused.
     """
-    hooks = [(each, converter.get_structure_hook(each.annotation)) for each in fields]
+    hooks = [(each, table.get_structure_hook(each.annotation)) for each in fields]
     known = {each.wire for each in fields}
 
     def structure(value: object, _: object) -> dict[str, object]:
@@ -92,7 +92,7 @@ def structure_fields(
     return structure
 
 
-def structure_class(converter: Converter, cls: Any) -> Structure:
+def structure_class(table: HookTable, cls: Any) -> Structure:
     """Make what checks an object and gives an instance of an attrs class."""
     origin: type = get_origin(cls) or cls
     fields = [
@@ -100,7 +100,7 @@ def structure_class(converter: Converter, cls: Any) -> Structure:
         for each in resolved_fields(origin)
         if each.init
     ]
-    taken = structure_fields(converter, fields, f"an object ({name_of(cls)})")
+    taken = structure_fields(table, fields, f"an object ({name_of(cls)})")
 
     def structure(value: object, wanted: Any) -> object:
         return origin(**taken(value, wanted))
@@ -108,10 +108,10 @@ def structure_class(converter: Converter, cls: Any) -> Structure:
     return structure
 
 
-def unstructure_class(converter: Converter, cls: Any) -> Unstructure:
+def unstructure_class(table: HookTable, cls: Any) -> Unstructure:
     """Make what turns an instance of an attrs class into an object."""
     origin: type = get_origin(cls) or cls
-    hooks = _field_hooks(converter, origin)
+    hooks = _field_hooks(table, origin)
 
     def unstructure(value: object) -> object:
         if not isinstance(value, origin):
@@ -121,8 +121,8 @@ def unstructure_class(converter: Converter, cls: Any) -> Unstructure:
     return unstructure
 
 
-def _field_hooks(converter: Converter, cls: type) -> list[tuple[str, Unstructure]]:
-    return [(name, converter.get_unstructure_hook(kind)) for name, kind in wire_fields(cls)]
+def _field_hooks(table: HookTable, cls: type) -> list[tuple[str, Unstructure]]:
+    return [(name, table.get_unstructure_hook(kind)) for name, kind in wire_fields(cls)]
 
 
 def _unstructure_fields(value: object, hooks: list[tuple[str, Unstructure]]) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def structure_document(cls: type[Document]) -> Structure:
     return structure
 
 
-def unstructure_document(converter: Converter, cls: type[Document]) -> Unstructure:
+def unstructure_document(table: HookTable, cls: type[Document]) -> Unstructure:
     """Make what sends a document as it is stored, if it was read and is of today's schema."""
     # Filled when first needed: documents may hold classes that hold documents.
     hooks: list[tuple[str, Unstructure]] = []
@@ -180,7 +180,7 @@ def unstructure_document(converter: Converter, cls: type[Document]) -> Unstructu
         if current:
             return orjson.Fragment(raw)
         if not hooks:
-            hooks.extend(_field_hooks(converter, cls))
+            hooks.extend(_field_hooks(table, cls))
         wire = _unstructure_fields(value, hooks)
         return {"_id": str.__str__(ident), "_creationTime": created, **wire}
 
@@ -195,7 +195,7 @@ def is_page(annotation: Any) -> bool:
     return annotation is Page or get_origin(annotation) is Page
 
 
-def structure_options(converter: Converter) -> Structure:
+def structure_options(table: HookTable) -> Structure:
     """Make what reads ``paginationOpts``; what newer clients add to it is left out."""
     fields = [
         ObjectField(
@@ -207,7 +207,7 @@ def structure_options(converter: Converter) -> Structure:
         for each in resolved_fields(PaginationOptions)
     ]
     taken = structure_fields(
-        converter, fields, "paginationOpts, an object with numItems and cursor", extra=True
+        table, fields, "paginationOpts, an object with numItems and cursor", extra=True
     )
 
     def structure(value: object, wanted: Any) -> object:
@@ -226,13 +226,24 @@ def unstructure_options(value: object) -> object:
     }
 
 
-def page_hooks(converter: Converter, annotation: Any) -> Hooks:
-    """Give the hooks of ``Page[...]``: a result, and never an argument."""
+def page_hooks(table: HookTable, annotation: Any) -> Hooks:
+    """Give the hooks of ``Page[...]``, in which the fields have the official clients' names."""
     (item,) = get_args(annotation) or (Any,)
-    _, items = sequence_hooks(converter, cast("Any", list)[item])
+    structure_items, items = sequence_hooks(table, cast("Any", list)[item])
 
-    def structure(value: object, _: object) -> object:
-        raise Mismatch("another value (a Page is a result, and no argument)", value)
+    def structure(value: object, wanted: Any) -> object:
+        page = _object(value, "a page")
+        try:
+            rows = structure_items(page.get("page"), wanted)
+        except Exception as error:
+            raise mismatch_of(error, page.get("page"), ".page") from None
+        return Page[Any](
+            page=rows,
+            is_done=page.get("isDone") is True,
+            continue_cursor=str(page.get("continueCursor")),
+            split_cursor=cast("str | None", page.get("splitCursor")),
+            page_status=cast("PageStatus | None", page.get("pageStatus")),
+        )
 
     def unstructure(value: object) -> object:
         if not isinstance(value, Page):
@@ -256,7 +267,7 @@ def page_hooks(converter: Converter, annotation: Any) -> Hooks:
 # --- What a function without an annotation returns ------------------------------------------------
 
 
-def unstructure_any(converter: Converter) -> Unstructure:
+def unstructure_any(table: HookTable) -> Unstructure:
     """Make what turns any value into wire form, whatever it holds."""
 
     def part(step: str, value: object) -> object:
@@ -267,7 +278,7 @@ def unstructure_any(converter: Converter) -> Unstructure:
 
     def unstructure(value: object) -> object:
         if isinstance(value, (Document, date, time)) or attrs.has(type(value)):
-            return converter.get_unstructure_hook(type(value))(value)
+            return table.get_unstructure_hook(type(value))(value)
         if isinstance(value, (list, tuple)):
             items = cast("Sequence[object]", value)
             return [part(f"[{index}]", each) for index, each in enumerate(items)]

@@ -1,22 +1,22 @@
 """Annotations are the contract: values are checked and converted at the boundary, both ways.
 
-One cattrs converter does it. *Structuring* takes decoded values (see the values specification) to
-what the annotation says; *unstructuring* takes them to wire form, and checks as well, since what a
-function returns may be wrong too. Documents that were only read become fragments of their bytes.
+*Structuring* takes decoded values (see the values specification) to what the annotation says;
+*unstructuring* takes them to wire form, and checks as well, since what a function returns may be
+wrong too. Documents that were only read become fragments of their bytes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, cast, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import attrs
 from attrs import define, field
-from cattrs import Converter
 
 from flow_backend.errors import SchemaError
 from flow_backend.schema import classes, families
 from flow_backend.schema.classes import ObjectField, wire_fields
 from flow_backend.schema.document import Document
 from flow_backend.schema.families import is_id, is_union, name_of, table_of_id
+from flow_backend.schema.hook_table import HookTable, Rule
 from flow_backend.schema.hooks import simple_hooks, structure_any
 from flow_backend.schema.mismatch import Hooks, Mismatch, Structure, Unstructure, mismatch_of, shown
 from flow_backend.schema.pages import PaginationOptions
@@ -43,12 +43,12 @@ class TypeConverter:
     """
 
     numbers: Mapping[str, int] = field(factory=dict[str, int])
-    _converter: Converter = field(init=False)
-    _results: Converter = field(init=False)
+    _table: HookTable = field(init=False)
+    _results: HookTable = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._converter = _converter(self.numbers, classes.refuse_document)
-        self._results = _converter(self.numbers, classes.structure_document)
+        self._table = _table_of(self.numbers, classes.refuse_document)
+        self._results = _table_of(self.numbers, classes.structure_document)
 
     def structure(self, value: Value, annotation: Any) -> Any:
         """Check and convert a decoded value.
@@ -75,15 +75,15 @@ class TypeConverter:
 
     def structurer(self, annotation: Any) -> Structure:
         """Give the function that :meth:`structure` would use, to be kept."""
-        return cast("Structure", self._converter.get_structure_hook(annotation))  # type: ignore[redundant-cast]  # pyright sees part of it as unknown.
+        return self._table.get_structure_hook(annotation)
 
     def unstructurer(self, annotation: Any) -> Unstructure:
         """Give the function that :meth:`to_wire` would use, to be kept."""
-        return cast("Unstructure", self._converter.get_unstructure_hook(annotation))  # type: ignore[redundant-cast]  # The same.
+        return self._table.get_unstructure_hook(annotation)
 
     def structurer_of_fields(self, fields: Sequence[ObjectField]) -> Structure:
         """Make what checks an object with these fields and gives them as keywords."""
-        return classes.structure_fields(self._converter, fields, "an object with the arguments")
+        return classes.structure_fields(self._table, fields, "an object with the arguments")
 
     def check(self, annotation: Any, where: str, *, argument: bool = True) -> None:
         """Make sure that values of this type can go on the wire.
@@ -102,68 +102,51 @@ class TypeConverter:
             ) from error
 
 
-def _converter(
+def _table_of(
     numbers: Mapping[str, int], document: Callable[[type[Document]], Structure]
-) -> Converter:
-    """Build a converter that knows exactly the types that go on the wire.
+) -> HookTable:
+    """Make the table of exactly the types that go on the wire.
 
     ``document`` makes what a document among decoded values becomes.
     """
-    converter = Converter(detailed_validation=False)
+    table = HookTable(simple_hooks())
+    anything = (structure_any, classes.unstructure_any(table))
+    table.exact[Any] = table.exact[object] = anything
 
     def family(
         fits: Callable[[Any], bool],
         structure: Callable[[Any], Structure],
         unstructure: Callable[[Any], Unstructure],
     ) -> None:
-        converter.register_structure_hook_factory(fits, structure)
-        converter.register_unstructure_hook_factory(fits, unstructure)
+        table.rules.append(Rule(fits, structure, unstructure))
 
     def pair(fits: Callable[[Any], bool], hooks: Callable[[Any], Hooks]) -> None:
         family(fits, lambda t: hooks(t)[0], lambda t: hooks(t)[1])
 
-    # The hook that was registered last is asked first.
-    pair(lambda _: True, _refuse)
+    pair(is_id, lambda t: families.id_hooks(numbers, t))
+    pair(is_union, lambda t: families.union_hooks(table, t))
+    pair(families.is_literal, families.literal_hooks)
+    pair(families.is_sequence, lambda t: families.sequence_hooks(table, t))
+    pair(families.is_record, lambda t: families.record_hooks(table, t))
+    pair(classes.is_page, lambda t: classes.page_hooks(table, t))
     family(
-        lambda t: attrs.has(get_origin(t) or t),
-        lambda t: classes.structure_class(converter, t),
-        lambda t: classes.unstructure_class(converter, t),
+        lambda t: t is PaginationOptions,
+        lambda _: classes.structure_options(table),
+        lambda _: classes.unstructure_options,
     )
     family(
         classes.is_document,
         document,
-        lambda t: classes.unstructure_document(converter, t),
+        lambda t: classes.unstructure_document(table, t),
     )
     family(
-        lambda t: t is PaginationOptions,
-        lambda _: classes.structure_options(converter),
-        lambda _: classes.unstructure_options,
+        lambda t: attrs.has(get_origin(t) or t),
+        lambda t: classes.structure_class(table, t),
+        lambda t: classes.unstructure_class(table, t),
     )
-    pair(classes.is_page, lambda t: classes.page_hooks(converter, t))
-    pair(families.is_sequence, lambda t: families.sequence_hooks(converter, t))
-    pair(families.is_record, lambda t: families.record_hooks(converter, t))
-    pair(families.is_literal, families.literal_hooks)
-    pair(is_union, lambda t: families.union_hooks(converter, t))
-    pair(is_id, lambda t: families.id_hooks(numbers, t))
-    for kind, hooks in simple_hooks().items():
-        pair(_is(kind), _always(hooks))
-    anything = classes.unstructure_any(converter)
-    pair(lambda t: t is Any or t is object, _always((structure_any, anything)))
     family(
         lambda t: get_origin(t) is Annotated,
-        lambda t: cast("Structure", converter.get_structure_hook(get_args(t)[0])),  # type: ignore[redundant-cast]
-        lambda t: cast("Unstructure", converter.get_unstructure_hook(get_args(t)[0])),  # type: ignore[redundant-cast]
+        lambda t: table.get_structure_hook(get_args(t)[0]),
+        lambda t: table.get_unstructure_hook(get_args(t)[0]),
     )
-    return converter
-
-
-def _is(kind: Any) -> Callable[[Any], bool]:
-    return lambda t: t is kind
-
-
-def _always(hooks: Hooks) -> Callable[[Any], Hooks]:
-    return lambda _: hooks
-
-
-def _refuse(annotation: Any) -> Hooks:
-    raise SchemaError(f"{annotation!r} has no form on the wire")
+    return table

@@ -5,10 +5,9 @@ from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, cast, get_args, get_origin
 
-from cattrs import Converter
-
 from flow_backend.errors import InvalidId, InvalidValue, SchemaError
 from flow_backend.schema.document import Document, Id
+from flow_backend.schema.hook_table import HookTable
 from flow_backend.schema.ids import decode_id
 from flow_backend.schema.mismatch import Hooks, Mismatch, mismatch_of
 from flow_backend.values.encode import to_wire
@@ -21,9 +20,9 @@ def name_of(annotation: Any) -> str:
     """Print an annotation as app code writes it."""
     if annotation is NoneType:
         return "None"
-    table = table_of_id(annotation) if is_id(annotation) else None
-    if table:
-        return f"Id[{table}]"
+    target = table_of_id(annotation) if is_id(annotation) else None
+    if target:
+        return f"Id[{target}]"
     if get_args(annotation):
         return str(annotation).replace("typing.", "")
     return getattr(annotation, "__name__", None) or str(annotation)
@@ -84,14 +83,14 @@ def is_union(annotation: Any) -> bool:
     return get_origin(annotation) in {Union, UnionType}
 
 
-def union_hooks(converter: Converter, annotation: Any) -> Hooks:
+def union_hooks(table: HookTable, annotation: Any) -> Hooks:
     """Give the hooks of a union: the first member that fits takes the value."""
     members = get_args(annotation)
     rest = [member for member in members if member is not NoneType]
     if len(rest) == 1:  # Then the member's own error says more.
-        return _nullable_hooks(converter, rest[0])
-    structures = [(converter.get_structure_hook(member), member) for member in members]
-    unstructures = [converter.get_unstructure_hook(member) for member in members]
+        return _nullable_hooks(table, rest[0])
+    structures = [(table.get_structure_hook(member), member) for member in members]
+    unstructures = [table.get_unstructure_hook(member) for member in members]
     expected = " or ".join(name_of(member) for member in members)
 
     def structure(value: object, _: object) -> object:
@@ -113,9 +112,9 @@ def union_hooks(converter: Converter, annotation: Any) -> Hooks:
     return structure, unstructure
 
 
-def _nullable_hooks(converter: Converter, member: Any) -> Hooks:
-    structure_member = converter.get_structure_hook(member)
-    unstructure_member = converter.get_unstructure_hook(member)
+def _nullable_hooks(table: HookTable, member: Any) -> Hooks:
+    structure_member = table.get_structure_hook(member)
+    unstructure_member = table.get_unstructure_hook(member)
 
     def structure(value: object, _: object) -> object:
         return None if value is None else structure_member(value, member)
@@ -162,15 +161,15 @@ def is_sequence(annotation: Any) -> bool:
     return annotation in {list, tuple} or get_origin(annotation) in {list, tuple, Sequence}
 
 
-def sequence_hooks(converter: Converter, annotation: Any) -> Hooks:
+def sequence_hooks(table: HookTable, annotation: Any) -> Hooks:
     """Give the hooks of ``list[X]``, ``Sequence[X]``, ``tuple[X, ...]`` and ``tuple[X, Y]``."""
     args = get_args(annotation) or (Any, ...)
     is_tuple = annotation is tuple or get_origin(annotation) is tuple
     if is_tuple and (len(args) != 2 or args[1] is not Ellipsis):
-        return _fixed_tuple_hooks(converter, args)
+        return _fixed_tuple_hooks(table, args)
     item = args[0]
-    structure_item = converter.get_structure_hook(item)
-    unstructure_item = converter.get_unstructure_hook(item)
+    structure_item = table.get_structure_hook(item)
+    unstructure_item = table.get_unstructure_hook(item)
 
     def structure(value: object, _: object) -> object:
         items = _array(value)
@@ -209,9 +208,9 @@ def _sequence(value: object) -> Sequence[object]:
     return cast("Sequence[object]", value)
 
 
-def _fixed_tuple_hooks(converter: Converter, args: tuple[Any, ...]) -> Hooks:
-    structures = [(converter.get_structure_hook(arg), arg) for arg in args]
-    unstructures = [converter.get_unstructure_hook(arg) for arg in args]
+def _fixed_tuple_hooks(table: HookTable, args: tuple[Any, ...]) -> Hooks:
+    structures = [(table.get_structure_hook(arg), arg) for arg in args]
+    unstructures = [table.get_unstructure_hook(arg) for arg in args]
     expected = f"an array of {len(args)}"
 
     def structure(value: object, _: object) -> object:
@@ -249,7 +248,7 @@ def is_record(annotation: Any) -> bool:
     return annotation is dict or get_origin(annotation) in {dict, Mapping}
 
 
-def record_hooks(converter: Converter, annotation: Any) -> Hooks:
+def record_hooks(table: HookTable, annotation: Any) -> Hooks:
     """Give the hooks of ``dict[str, X]`` and ``dict[Id[Y], X]``.
 
     Raises: SchemaError for other keys.
@@ -257,10 +256,10 @@ def record_hooks(converter: Converter, annotation: Any) -> Hooks:
     key, item = get_args(annotation) or (str, Any)
     if key is not str and not is_id(key):
         raise SchemaError(f"{annotation!r}: the keys of a dict are str or Id on the wire")
-    structure_key = converter.get_structure_hook(key)
-    unstructure_key = converter.get_unstructure_hook(key)
-    structure_item = converter.get_structure_hook(item)
-    unstructure_item = converter.get_unstructure_hook(item)
+    structure_key = table.get_structure_hook(key)
+    unstructure_key = table.get_unstructure_hook(key)
+    structure_item = table.get_structure_hook(item)
+    unstructure_item = table.get_unstructure_hook(item)
 
     def structure(value: object, _: object) -> object:
         if not isinstance(value, dict):

@@ -20,7 +20,7 @@ from flow_backend.schema.families import is_id, is_union, table_of_id
 from flow_backend.schema.mismatch import Mismatch
 from flow_backend.schema.table import ColumnKind, FieldSpec, IndexSpec, TableSpec
 from flow_backend.values.encode import from_wire
-from flow_backend.values.value import Int64, JsonValue
+from flow_backend.values.value import Int64
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _RESERVED_INDEXES: Final = frozenset({"by_id", "by_creation_time"})
@@ -185,13 +185,17 @@ def _decoder(
 ) -> Callable[[bytes], Mapping[str, object]]:
     """Make what decodes a stored document; it was checked when it was written."""
     plain = [name for name, kind in types.items() if _is_plain(kind)]
-    other = [(name, kind) for name, kind in types.items() if not _is_plain(kind)]
+    other = [
+        (name, kind, converter.structurer(kind))
+        for name, kind in types.items()
+        if not _is_plain(kind)
+    ]
 
     def decode(raw: bytes) -> Mapping[str, object]:
         document = spec.read(raw)
         fields: dict[str, object] = {name: document[name] for name in plain}
-        for name, kind in other:
-            fields[name] = _decode_field(document[name], kind, converter)
+        for name, kind, structure in other:
+            fields[name] = structure(from_wire(document[name]), kind)
         return fields
 
     return decode
@@ -200,9 +204,3 @@ def _decoder(
 def _is_plain(annotation: Any) -> bool:
     """Say whether JSON gives a value of this type already; an id is a string then, and is one."""
     return all(kind in _PLAIN or is_id(kind) for kind in _members(annotation))
-
-
-def _decode_field(wire: JsonValue, annotation: Any, converter: TypeConverter) -> object:
-    if wire is None and NoneType in _members(annotation):
-        return None
-    return converter.structure(from_wire(wire), annotation)
