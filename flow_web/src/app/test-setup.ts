@@ -1,0 +1,24 @@
+/** Cleans the page after each test, and takes every warning for a failure. */
+import { cleanup } from "@testing-library/react";
+import { afterEach, beforeEach, expect, vi } from "vitest";
+
+// happy-dom lays nothing out, so the drag library cannot see that columns scroll.
+const NO_LAYOUT = "Auto scrolling has been attached to an element that appears not to be";
+
+let warnings: unknown[][] = [];
+
+beforeEach(() => {
+  warnings = [];
+  const note = (...words: unknown[]) => {
+    if (!String(words[0]).startsWith(NO_LAYOUT)) {
+      warnings.push(words);
+    }
+  };
+  vi.spyOn(console, "warn").mockImplementation(note);
+  vi.spyOn(console, "error").mockImplementation(note);
+});
+
+afterEach(() => {
+  cleanup();
+  expect(warnings).toEqual([]);
+});

@@ -1,0 +1,200 @@
+/** For tests, a server in memory that speaks the sync protocol to the real client. */
+import { ConvexReactClient } from "convex/react";
+import { convexToJson } from "convex/values";
+import type { Value } from "convex/values";
+
+import type { Board, BoardId, Task, TaskId } from "./api";
+import { sortTasks } from "./order";
+
+type Version = { querySet: number; ts: string; identity: number };
+type Query = { queryId: number; udfPath: string; args: [Record<string, string>] };
+type ClientMessage =
+  | { type: "ModifyQuerySet"; newVersion: number; modifications: ({ type: string } & Query)[] }
+  | { type: "Mutation"; requestId: number; udfPath: string; args: [Record<string, string>] }
+  | { type: "Connect" | "Event" };
+
+export const makeBoard = (fields: Partial<Board> = {}): Board => ({
+  _id: "b1" as BoardId,
+  _creationTime: 1,
+  title: "Garden",
+  columns: [
+    { key: "todo", title: "To do" },
+    { key: "doing", title: "Doing" },
+    { key: "done", title: "Done" },
+  ],
+  ...fields,
+});
+
+export const makeTask = (
+  id: string,
+  column: string,
+  rank: string,
+  fields: Partial<Task> = {},
+): Task => ({
+  _id: id as TaskId,
+  _creationTime: 1,
+  board: "b1" as BoardId,
+  column,
+  rank,
+  title: `Card ${id}`,
+  body: "",
+  labels: [],
+  completed_at: null,
+  ...fields,
+});
+
+const timestamp = (commit: number): string => {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(commit), true);
+  return btoa(String.fromCharCode(...bytes));
+};
+
+/**
+ * Holds boards and cards, and the mutations that no one has answered yet.
+ *
+ * Each test says when a mutation is accepted or refused, so that it can look at the screen before.
+ */
+export class FakeServer {
+  readonly mutations: { udfPath: string; args: Record<string, string>; requestId: number }[] = [];
+  readonly client: ConvexReactClient;
+  boards: Board[];
+  tasks: Task[];
+  #socket: FakeSocket | undefined;
+  #commit = 1;
+  #queries = new Map<number, Query>();
+  #version: Version = { querySet: 0, ts: timestamp(0), identity: 0 };
+
+  constructor(boards: Board[], tasks: Task[], reachable = true) {
+    this.boards = boards;
+    this.tasks = tasks;
+    const receive = (message: ClientMessage) => this.#receive(message);
+    const connected = (socket: FakeSocket) => {
+      this.#socket = socket;
+      socket.onopen?.();
+    };
+    class Socket extends FakeSocket {
+      constructor() {
+        super(receive);
+        if (reachable) {
+          queueMicrotask(() => connected(this));
+        }
+      }
+    }
+    this.client = new ConvexReactClient("http://localhost:1", {
+      webSocketConstructor: Socket as unknown as typeof WebSocket,
+      unsavedChangesWarning: false,
+      logger: false,
+    });
+  }
+
+  /** Show all clients a new state of the cards. */
+  commit(tasks: Task[]): void {
+    this.tasks = tasks;
+    this.#commit += 1;
+    this.#transition(this.#version.querySet, [...this.#queries.values()]);
+  }
+
+  /** Answer the oldest mutation with success; its effect is `tasks`. */
+  accept(tasks: Task[]): void {
+    const mutation = this.#next();
+    this.#send({
+      type: "MutationResponse",
+      requestId: mutation.requestId,
+      success: true,
+      result: null,
+      ts: timestamp(this.#commit + 1),
+      logLines: [],
+    });
+    this.commit(tasks);
+  }
+
+  /** Answer the oldest mutation with the app's refusal, in its words. */
+  refuse(words: string): void {
+    const mutation = this.#next();
+    this.#send({
+      type: "MutationResponse",
+      requestId: mutation.requestId,
+      success: false,
+      result: "Uncaught AppError",
+      errorData: words,
+      logLines: [],
+    });
+    // The client holds a refusal back until the next transition.
+    this.commit(this.tasks);
+  }
+
+  #next(): { requestId: number } {
+    const mutation = this.mutations.shift();
+    if (mutation === undefined) {
+      throw new Error("No mutation is waiting for an answer.");
+    }
+    return mutation;
+  }
+
+  #receive(message: ClientMessage): void {
+    if (message.type === "Mutation") {
+      this.mutations.push({ ...message, args: message.args[0] });
+    } else if (message.type === "ModifyQuerySet") {
+      const added = message.modifications.filter(({ type }) => type === "Add");
+      for (const query of message.modifications) {
+        if (query.type === "Add") {
+          this.#queries.set(query.queryId, query);
+        } else {
+          this.#queries.delete(query.queryId);
+        }
+      }
+      queueMicrotask(() => this.#transition(message.newVersion, added));
+    }
+  }
+
+  #answer({ udfPath, args: [args] }: Query): Value {
+    switch (udfPath) {
+      case "boards:list":
+        return this.boards;
+      case "tasks:list":
+        return sortTasks(this.tasks.filter((task) => task.board === args["board"]));
+      default:
+        throw new Error(`The fake server has no query ${udfPath}.`);
+    }
+  }
+
+  #transition(querySet: number, queries: readonly Query[]): void {
+    const startVersion = this.#version;
+    this.#version = { querySet, ts: timestamp(this.#commit), identity: 0 };
+    const modifications = queries.map((query) => ({
+      type: "QueryUpdated",
+      queryId: query.queryId,
+      value: convexToJson(this.#answer(query)),
+      logLines: [],
+      journal: null,
+    }));
+    this.#send({ type: "Transition", startVersion, endVersion: this.#version, modifications });
+  }
+
+  #send(message: object): void {
+    this.#socket?.onmessage?.({ data: JSON.stringify(message) });
+  }
+}
+
+class FakeSocket {
+  readyState = 1;
+  bufferedAmount = 0;
+  onopen: (() => void) | null = null;
+  onmessage: ((event: { data: string }) => void) | null = null;
+  onclose: ((event: object) => void) | null = null;
+  onerror: (() => void) | null = null;
+  readonly #receive: (message: ClientMessage) => void;
+
+  constructor(receive: (message: ClientMessage) => void) {
+    this.#receive = receive;
+  }
+
+  send(data: string): void {
+    this.#receive(JSON.parse(data) as ClientMessage);
+  }
+
+  close(): void {
+    this.readyState = 3;
+    this.onclose?.({ code: 1000, reason: "" });
+  }
+}
