@@ -1,0 +1,105 @@
+/** The list of boards: a side bar on a wide window, a sheet behind a button on a phone. */
+import { useConvex } from "convex/react";
+import { useId, useRef, useState } from "react";
+import type { FormEvent } from "react";
+
+import { api } from "../../sync/api";
+import type { Board, BoardId } from "../../sync/api";
+import { refusalText } from "../../sync/refusal";
+import { FlowMark, PlusIcon } from "../../ui/icons";
+import { useNotices } from "../../ui/notices";
+import styles from "./board-list.module.css";
+
+type BoardListProps = {
+  /** The id that a button names in `popovertarget` to open the sheet. */
+  id: string;
+  boards: readonly Board[];
+  current: BoardId | undefined;
+  linkTo: (board: BoardId) => string;
+  onCreated: (board: BoardId) => void;
+};
+
+export const BoardList = ({ id, boards, current, linkTo, onCreated }: BoardListProps) => {
+  const sheet = useRef<HTMLElement>(null);
+  const close = () => sheet.current?.hidePopover();
+
+  return (
+    <nav ref={sheet} id={id} popover="auto" className={styles.sheet} aria-label="Boards">
+      <div className={styles.brand}>
+        <FlowMark /> Flow
+      </div>
+      <h2 className={styles.heading}>Boards</h2>
+      <ul className={styles.list}>
+        {boards.map((board) => (
+          <li key={board._id}>
+            <a
+              href={linkTo(board._id)}
+              className={styles.link}
+              data-board-id={board._id}
+              aria-current={board._id === current ? "page" : undefined}
+              onClick={close}
+            >
+              {board.title}
+            </a>
+          </li>
+        ))}
+      </ul>
+      <NewBoard
+        onCreated={(board) => {
+          close();
+          onCreated(board);
+        }}
+      />
+    </nav>
+  );
+};
+
+type NewBoardProps = { onCreated: (board: BoardId) => void };
+
+/** A line that makes a board with the usual three columns. */
+export const NewBoard = ({ onCreated }: NewBoardProps) => {
+  const client = useConvex();
+  const { announce, toast } = useNotices();
+  const [title, setTitle] = useState("");
+  const [saving, setSaving] = useState(false);
+  const fieldId = useId();
+
+  const submit = async (event: FormEvent) => {
+    event.preventDefault();
+    const wanted = title.trim();
+    if (wanted === "" || saving) {
+      return;
+    }
+    setSaving(true);
+    try {
+      const board = await client.mutation(api.boards.create, { title: wanted });
+      setTitle("");
+      announce(`Board ${wanted} created`);
+      onCreated(board);
+    } catch (error) {
+      toast(`The board “${wanted}” was not created. ${refusalText(error)}`);
+    } finally {
+      setSaving(false);
+    }
+  };
+
+  return (
+    <form className={styles.form} onSubmit={submit} aria-busy={saving || undefined}>
+      <label htmlFor={fieldId} className="visually-hidden">
+        Title of the new board
+      </label>
+      <input
+        id={fieldId}
+        className="field"
+        placeholder="New board"
+        autoComplete="off"
+        enterKeyHint="done"
+        value={title}
+        onChange={(event) => setTitle(event.target.value)}
+      />
+      <button type="submit" className={`icon-button ${styles.add}`} aria-label="Create the board">
+        <PlusIcon />
+      </button>
+    </form>
+  );
+};
