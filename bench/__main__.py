@@ -1,0 +1,79 @@
+"""The command: python -m bench [--quick] [--only NAME]."""
+
+import argparse
+import gc
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from bench import basics, fanout, intersections, moves
+from bench.processes import busy_seconds, pin_load
+from bench.report import Options, Section
+from bench.wire import LoadError
+
+BENCHMARKS: Final[Mapping[str, Callable[[Options, Path], Section]]] = {
+    "basics": basics.run,
+    "fanout": fanout.run,
+    "moves": moves.run,
+    "intersections": intersections.run,
+}
+RESULTS: Final = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    """Run the benchmarks, print their tables, write the figures."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    parser.add_argument("--only", choices=BENCHMARKS, action="append", help="just this one")
+    chosen = parser.parse_args()
+    options = Options.of(quick=chosen.quick)
+    pin_load()
+    # A collection in the load would be taken for the server's latency.
+    gc.disable()
+    begun_at = datetime.now(UTC)
+    print(f"{_machine()}; {options.rounds} rounds each\n", flush=True)
+    sections: dict[str, object] = {}
+    for name in chosen.only or BENCHMARKS:
+        section = _run(BENCHMARKS[name], options)
+        print("\n".join(section.lines()), flush=True)
+        sections[name] = {"title": section.title, "rows": section.rows, "notes": section.notes}
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{begun_at:%Y-%m-%dT%H-%M-%SZ}.json"
+    figures = {"at": begun_at.isoformat(), "machine": _machine(), "sections": sections}
+    path.write_text(json.dumps(figures, indent=2) + "\n")
+    print(f"Figures: {path}")
+
+
+def _run(benchmark: Callable[[Options, Path], Section], options: Options) -> Section:
+    RESULTS.mkdir(exist_ok=True)
+    begun, busy = time.perf_counter(), busy_seconds()
+    # Beside the results, since a temporary folder may lie in memory, where no fsync costs anything.
+    with tempfile.TemporaryDirectory(dir=RESULTS, prefix="data-") as disk:
+        section = benchmark(options, Path(disk))
+    taken = time.perf_counter() - begun
+    own = sum(os.times()[:4])
+    load = busy_seconds() - busy - (own - _spent[0])
+    _spent[0] = own
+    section.notes.append(f"Took {taken:.0f} s. Other programs used {load / taken:.2f} cores.")
+    return section
+
+
+_spent: Final = [0.0]
+
+
+def _machine() -> str:
+    return f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except LoadError as error:
+        sys.exit(f"The measurement is void: {error}.")
