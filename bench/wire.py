@@ -118,7 +118,7 @@ class Peer:
         while at < end:
             if self._left:
                 step = min(self._left, end - at)
-                self._left -= step + 0
+                self._left -= step
                 at += step
             else:
                 found = _size_and_start(data, at, end)
