@@ -148,27 +148,33 @@ def _read(
     scan: Scan[D], bounds: IndexBounds, count: int | None, options: PaginationOptions
 ) -> tuple[list[StoredRow], list[D], bool, PageStatus | None]:
     """Read rows until the page is full, a limit is near, or the range ends."""
-    most_rows = int(options.maximum_rows_read or _MAX_ROWS)
-    most_bytes = int(options.maximum_bytes_read or _MAX_BYTES)
-    if most_rows < 1 or most_bytes < 1:
+    most_rows = _MAX_ROWS if options.maximum_rows_read is None else options.maximum_rows_read
+    most_bytes = _MAX_BYTES if options.maximum_bytes_read is None else options.maximum_bytes_read
+    if not (most_rows >= 1 and most_bytes >= 1):
         raise InvalidRange("maximumRowsRead and maximumBytesRead must be above 0")
     rows: list[StoredRow] = []
     kept: list[D] = []
     size = 0
     stopped = False
     status: PageStatus | None = None
-    for row in scan.rows(bounds):
-        rows.append(row)
-        size += len(row[3])
-        document = scan.admits(row)
-        if document is not None:
-            kept.append(document)
-        if len(rows) >= most_rows or size >= most_bytes:
-            stopped, status = True, "SplitRequired"
-            break
-        if count is not None and len(kept) >= count:
-            stopped = True
-            break
+    try:
+        for row in scan.rows(bounds):
+            rows.append(row)
+            size += len(row[3])
+            document = scan.admits(row)
+            if document is not None:
+                kept.append(document)
+            if len(rows) >= most_rows or size >= most_bytes:
+                stopped, status = True, "SplitRequired"
+                break
+            if count is not None and len(kept) >= count:
+                stopped = True
+                break
+    except LimitExceeded:
+        # The call's own limit ends the page too, before the row that was too much.
+        if not rows:
+            raise
+        stopped, status = True, "SplitRequired"
     if status is None and (
         len(rows) > min(_SPLIT_ROWS, _SPLIT_SHARE * most_rows) or size > _SPLIT_SHARE * most_bytes
     ):
