@@ -250,15 +250,19 @@ class Backend:
                 session.expire()
 
     def _mutation_failed(self) -> None:
-        self.mutation.abandon("The writer failed; send it again.")
+        # It may have committed and not told: then no table has compared those writes.
+        for name in self.tables:
+            self._table_recovery(name)()
+        self.mutation.abandon("The writer failed; send it again.", tuple(self.sessions))
 
     def _actions_failed(self) -> None:
         self.action.abandon("Interrupted: the server's actions failed and were started again.")
 
     def _table_recovery(self, name: TableName) -> Callable[[], None]:
         def recover() -> None:
-            self.tables[name].reset(self.mutation.writer.last_ts)
-            self.query_actor.inbox.put(TableLost(name))
+            last_ts = self.mutation.writer.last_ts
+            self.tables[name].reset(last_ts)
+            self.query_actor.inbox.put(TableLost(name, last_ts))
 
         return recover
 
@@ -279,7 +283,10 @@ class Backend:
             durations=failed.durations,
             runtime=failed.runtime,
             outbox=failed.outbox,
-            frontier=Frontier(last_ts),
+            # What is on disk but not told has answers on their way, which must come first.
+            frontier=failed.frontier.successor(
+                self.mutation.published_ts, {name: table.ts for name, table in self.tables.items()}
+            ),
             live=failed.live.successor(),
             session_queries_max=failed.session_queries_max,
         )

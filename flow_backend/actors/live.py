@@ -50,6 +50,11 @@ class LiveQuery:
     runs: int = 0
 
     @property
+    def is_refusal(self) -> bool:
+        """Whether it is no query, but an answer that no run gave."""
+        return not self.key[1]
+
+    @property
     def is_due(self) -> bool:
         """Whether it must be run, and is not running."""
         return self.met and not self.running
@@ -201,15 +206,13 @@ class LiveQueries:
         self.due[live.id] = live
         return live
 
-    def unwatch(self, watcher: Watcher, query_id: QueryId) -> LiveQuery | None:
-        """Let a session drop a query. Returns: the live query, if nobody watches it any more."""
-        live = watcher.close(query_id)
-        if live.watchers:
-            return None
-        self._forget(live)
-        return live
+    def unwatch(self, watcher: Watcher, query_id: QueryId) -> LiveQuery:
+        """Let a session drop a query. Returns: the live query; unwatched, it is to be forgotten."""
+        return watcher.close(query_id)
 
-    def _forget(self, live: LiveQuery) -> None:
+    def forget(self, live: LiveQuery) -> None:
+        """Drop a live query that nobody watches."""
+        assert not live.watchers, live.key
         self.by_id.pop(live.id, None)
         self.due.pop(live.id, None)
         if self._by_key.get(live.key) is live:

@@ -65,9 +65,15 @@ class RunMutation:
 
 @frozen
 class MarkPast:
-    """Commit an empty marker above ``ts``: a client has seen more than this database has."""
+    """Commit an empty marker above ``ts``: a client has seen more than this database has.
+
+    ``session`` is who is shown nothing until then, and gets a transition past the marker;
+    ``reply_to`` hears if there can be none.
+    """
 
     ts: CommitTs
+    session: SessionKey
+    reply_to: "Put[NotDone]"
 
 
 MutationMessage = RunMutation | MarkPast
@@ -135,18 +141,20 @@ class Committed:
     """A batch is on disk: the tables that it wrote, and the sessions that were answered for it.
 
     It goes to the QueryActor straight from the writer: a table that is not named has nothing to
-    say about ``ts``, so that its silence is never ambiguous and costs nothing.
+    say about ``ts``, so that its silence is never ambiguous and costs nothing. Each table has its
+    own timestamp, since in a merged message it may not have been written by the newest batch.
     """
 
     ts: CommitTs
-    tables: frozenset[TableName]
+    tables: Mapping[TableName, CommitTs]
     sessions: tuple[SessionKey, ...] = ()
 
     merge_key = "committed"
 
     def merged(self, newer: "Committed") -> "Committed":
         """Say what both say."""
-        return Committed(newer.ts, self.tables | newer.tables, self.sessions + newer.sessions)
+        sessions = dict.fromkeys(self.sessions + newer.sessions)
+        return Committed(newer.ts, {**self.tables, **newer.tables}, tuple(sessions))
 
 
 @frozen
@@ -176,9 +184,13 @@ class Invalidated:
 
 @frozen
 class TableLost:
-    """A table's actor was started again and knows no subscriptions: its readers count as met."""
+    """A table's actor was started again and knows no subscriptions: its readers count as met.
+
+    No commit up to ``ts`` will be compared by it any more.
+    """
 
     table: TableName
+    ts: CommitTs
 
 
 @frozen
@@ -215,9 +227,10 @@ class Round:
 
     def merged(self, newer: "Round") -> "Round":
         """Give one round that leads as far as both: of each query the newer result."""
-        changes = {**self.changes, **newer.changes}
-        for query_id in newer.removed:
-            changes.pop(query_id, None)
+        # A query id may be dropped and taken up again: then the newer round has its result, too.
+        gone = set(newer.removed)
+        kept = {ident: result for ident, result in self.changes.items() if ident not in gone}
+        changes = {**kept, **newer.changes}
         removed = self.removed + newer.removed
         return Round(newer.ts, newer.query_set, newer.identity, changes, removed)
 
@@ -270,6 +283,17 @@ class Resubscribe:
 
 
 @frozen
+class ReaderFreed:
+    """A reader is free again that a live query has waited for."""
+
+    merge_key = "reader freed"
+
+    def merged(self, newer: "ReaderFreed") -> "ReaderFreed":
+        """One is enough."""
+        return newer
+
+
+@frozen
 class RunEnded:
     """A run of a live query that a thread did has ended; ``ts`` is what it read at."""
 
@@ -295,6 +319,7 @@ QueryMessage = (
     | ChangeQueries
     | ChangeIdentity
     | CatchUp
+    | ReaderFreed
     | RunEnded
 )
 

@@ -1,6 +1,7 @@
 """The writer's actor: every mutation gets its place in the order of commits here."""
 
 from collections.abc import Mapping
+from typing import assert_never
 
 import structlog
 from attrs import define, field
@@ -13,6 +14,7 @@ from flow_backend.actors.messages import (
     MutationMessage,
     NotDone,
     RunMutation,
+    SessionKey,
     TableMessage,
     TableWrites,
 )
@@ -56,7 +58,8 @@ class MutationActor:
     In:   RunMutation and MarkPast, from sessions, HTTP requests and actions.
     Out:  MutationDone to whoever asked; then TableWrites to the tables that were written, and
           Committed to the QueryActor.
-    Owns: the writer, and with it the commit timestamp; its thread.
+    Owns: the writer, and with it the commit timestamp; its thread. ``published_ts`` is the newest
+        commit that was told: others that are on disk already nobody may be shown yet.
     """
 
     inbox: Mailbox[MutationMessage]
@@ -71,27 +74,33 @@ class MutationActor:
     in_flight: list[RunMutation] = field(factory=list[RunMutation])
     _maintained_at: float = 0.0
     _unmaintained: bool = True
+    published_ts: CommitTs = field(init=False)
     commits: int = 0
     mutations: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self.published_ts = self.writer.last_ts
 
     async def run(self) -> None:
         """Work for ever."""
         while True:
             # What waited together commits together: one hop to the writer's thread, one fsync.
             batch = await self.inbox.receive_batch(self.size.next())
-            requests: list[RunMutation] = []
+            # From here on each of them is answered, whatever fails.
+            self.in_flight = [each for each in batch if isinstance(each, RunMutation)]
             for message in batch:
                 match message:
                     case RunMutation():
-                        requests.append(message)
-                    case MarkPast(ts):
-                        await self._mark_past(ts)
-            if requests:
-                await self._commit(requests)
+                        pass
+                    case MarkPast():
+                        await self._mark_past(message)
+                    case _:
+                        assert_never(message)
+            if self.in_flight:
+                await self._commit(self.in_flight)
             await self._maintain()
 
     async def _commit(self, requests: list[RunMutation]) -> None:
-        self.in_flight = requests
         jobs = [self._job(request) for request in requests]
         started = self.runtime.monotonic()
         try:
@@ -129,15 +138,24 @@ class MutationActor:
         for name, writes in batch.writes.items():
             await self.tables[name].send(TableWrites(batch.ts, writes))
         sessions = dict.fromkeys(each.session for each in requests if each.session is not None)
-        self.queries.put(Committed(batch.ts, frozenset(batch.writes), tuple(sessions)))
+        tables = dict.fromkeys(batch.writes, batch.ts)
+        self._tell(Committed(batch.ts, tables, tuple(sessions)))
         self._unmaintained = True
 
-    async def _mark_past(self, ts: CommitTs) -> None:
-        if ts <= self.writer.last_ts:
-            return
-        marked = await self.worker.run(lambda: self.writer.mark_past(ts))
-        logger.warning("a client had seen a later state: history was cut", seen=ts, now=marked)
-        self.queries.put(Committed(marked, frozenset()))
+    def _tell(self, message: Committed) -> None:
+        self.published_ts = message.ts
+        self.queries.put(message)
+
+    async def _mark_past(self, message: MarkPast) -> None:
+        ts, newest = message.ts, self.writer.last_ts
+        if ts > newest:
+            try:
+                newest = await self.worker.run(lambda: self.writer.mark_past(ts))
+            except NotCommitted as error:
+                message.reply_to.put(NotDone(None, f"{error} {_TRY_AGAIN}"))
+                return
+            logger.warning("a client had seen a later state: history was cut", seen=ts, now=newest)
+        self._tell(Committed(newest, {}, (message.session,)))
 
     async def _maintain(self) -> None:
         """Checkpoint in the first idle moment, and not more than once in a while."""
@@ -150,9 +168,11 @@ class MutationActor:
         self._maintained_at = self.runtime.monotonic()
         self._unmaintained = False
 
-    def abandon(self, reason: str) -> None:
+    def abandon(self, reason: str, sessions: tuple[SessionKey, ...]) -> None:
         """After a crash: tell those whose mutation was under way. None is given to the next actor.
 
-        A client that sends it again is answered by the request record, if it was committed.
+        A client that sends it again is answered by the request record, if it was committed. All
+        ``sessions`` get a transition, since some may have been answered and wait for it.
         """
         self._answer_not_done(self.in_flight, reason)
+        self._tell(Committed(self.writer.last_ts, {}, sessions))

@@ -21,6 +21,7 @@ from flow_backend.actors.messages import (
     OpenSession,
     QueryMessage,
     QueryResult,
+    ReaderFreed,
     RunEnded,
     SessionKey,
     Subscribe,
@@ -63,8 +64,8 @@ class Frontier:
     def notice(self, message: Committed) -> None:
         """A batch is on disk."""
         self.noticed_ts = max(self.noticed_ts, message.ts)
-        for table in message.tables:
-            self._wrote[table] = message.ts
+        for table, ts in message.tables.items():
+            self._wrote[table] = ts
             self._look(table)
 
     def tell(self, table: TableName) -> int:
@@ -81,9 +82,10 @@ class Frontier:
         self._heard[table] = max(message.heard, self._heard.get(table, 0))
         self._look(table)
 
-    def lost(self, table: TableName) -> None:
-        """A table was started again: it has no subscriptions, and has compared all it ever will."""
-        self._compared[table] = self._wrote.get(table, NO_COMMIT)
+    def lost(self, table: TableName, ts: CommitTs) -> None:
+        """A table was started again: it has no subscriptions, and compares nothing up to ``ts``."""
+        compared = self._compared.get(table, NO_COMMIT)
+        self._compared[table] = max(ts, compared, self._wrote.get(table, NO_COMMIT))
         self._heard[table] = self._told.get(table, 0)
         self._look(table)
 
@@ -93,6 +95,13 @@ class Frontier:
             self._behind[table] = None
         else:
             self._behind.pop(table, None)
+
+    def successor(self, ts: CommitTs, compared: Mapping[TableName, CommitTs]) -> "Frontier":
+        """Give the frontier of a QueryActor that begins at ``ts``, when no table knows any query.
+
+        Its numbers go on from these, as a table may still hear what this one has told.
+        """
+        return Frontier(ts, dict(compared), dict(compared), dict(self._told), dict(self._told))
 
     @property
     def is_settled(self) -> bool:
@@ -159,8 +168,9 @@ class QueryActor:
                     if live is not None and live.ts == since_ts:
                         self.live.meet(live)
             case RunEnded(ident, ts, run):
-                ended = self._running.pop(ident)
-                if ident in self.live.by_id:  # Else nobody watches it any more.
+                # None if it was started by an actor that has failed since.
+                ended = self._running.pop(ident, None)
+                if ended is not None and ident in self.live.by_id:  # Else nobody watches it.
                     self._ended(ended, ts, run)
             case OpenSession(session, rounds, caller):
                 self.watchers[session] = Watcher(session, rounds, caller)
@@ -172,8 +182,10 @@ class QueryActor:
                 self._change_identity(message)
             case CatchUp(session):
                 self._want(session)
-            case TableLost(table):
-                self.frontier.lost(table)
+            case ReaderFreed():
+                pass  # A round is tried after any message.
+            case TableLost(table, ts):
+                self.frontier.lost(table, ts)
                 for live in self.live.readers_of(table):
                     self.live.meet(live)
             case _:
@@ -218,10 +230,14 @@ class QueryActor:
 
     def _unwatch(self, watcher: Watcher, query_id: QueryId) -> None:
         watcher.abandon_round()
-        forgotten = self.live.unwatch(watcher, query_id)
-        if forgotten is not None:
-            for table in forgotten.read_set:
-                self._tell_unsubscribe(table, forgotten)
+        live = self.live.unwatch(watcher, query_id)
+        if not live.watchers:
+            self._forget(live)
+
+    def _forget(self, live: LiveQuery) -> None:
+        self.live.forget(live)
+        for table in live.read_set:
+            self._tell_unsubscribe(table, live)
 
     def _change_identity(self, message: ChangeIdentity) -> None:
         watcher = self.watchers.get(message.session)
@@ -231,7 +247,11 @@ class QueryActor:
         self._want(message.session)
         if watcher.caller == message.caller:
             return  # The same person with a fresh token: no answer can differ.
-        watched = [(ident, live.key, live.journal) for ident, live in watcher.queries.items()]
+        watched = [
+            (ident, live.key, live.journal)
+            for ident, live in watcher.queries.items()
+            if not live.is_refusal
+        ]
         held = dict(watcher.held)
         for query_id, _, _ in watched:
             self._unwatch(watcher, query_id)
@@ -293,6 +313,8 @@ class QueryActor:
                 unknown.add(path)
             worker = self.pool.take(seconds)
             if worker is None:
+                # Live runs tell their end by themselves; what reads once would not wake us.
+                self.pool.when_freed(self._reader_freed)
                 continue
             if worker.snapshot.begin() != ts:
                 # A commit has come in between: the next round has a newer timestamp for all.
@@ -300,6 +322,9 @@ class QueryActor:
                 continue
             slow.append((live, worker))
         return fast, slow
+
+    def _reader_freed(self) -> None:
+        self.inbox.put(ReaderFreed())
 
     def _is_running(self, path: str) -> bool:
         return any(live.running and live.call.path == path for live in self._running.values())
@@ -329,8 +354,6 @@ class QueryActor:
         return begun
 
     async def _run_here(self, live: LiveQuery, ts: CommitTs) -> None:
-        if not live.watchers:
-            return  # The last one left while others ran.
         call = live.call
         run = self.runner.query(
             call.path, call.args, call.caller, self.snapshot, live.journal, self.snapshot.interrupt
@@ -380,6 +403,10 @@ class QueryActor:
         if run.looked_at_identity:
             for watcher in self.live.split(live):
                 self._want(watcher.session)
+            if not live.watchers:
+                # It ran for someone who has left: those who stay have queries of their own now.
+                self._forget(live)
+                return
         for watcher in list(live.watchers.values()):
             if watcher.round_ts == ts and watcher.waiting:
                 watcher.collect(live)

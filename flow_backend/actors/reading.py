@@ -90,6 +90,7 @@ class ReadPool:
     open_snapshot: Callable[[], Snapshot]
     _waiting: int = 0
     _freed: trio.Event = field(factory=trio.Event)
+    _tell_freed: Callable[[], None] | None = None
     _pinned: dict[CommitTs, "Pinned"] = field(factory=dict[CommitTs, "Pinned"])
     _spare: list[Snapshot] = field(factory=list[Snapshot])
 
@@ -107,6 +108,13 @@ class ReadPool:
         worker.busy = False
         self._freed.set()
         self._freed = trio.Event()
+        tell, self._tell_freed = self._tell_freed, None
+        if tell is not None:
+            tell()
+
+    def when_freed(self, tell: Callable[[], None]) -> None:
+        """Call ``tell`` once, when a worker is given back; the last one to ask is told."""
+        self._tell_freed = tell
 
     async def query(self, call: Call) -> QueryDone:
         """Run a query once, at the newest state.

@@ -57,7 +57,7 @@ from flow_backend.sync.messages import (
     VerifyToken,
     Version,
 )
-from flow_backend.sync.state import SyncState
+from flow_backend.sync.state import Phase, SyncState
 from flow_backend.values.timestamp import NO_COMMIT, CommitTs
 from flow_backend.values.value import JsonValue
 
@@ -124,6 +124,9 @@ class SessionActor:
     _actions_out: int = 0
     _room: trio.Event = field(factory=trio.Event)
     _ended: bool = False
+    _is_closing: bool = False
+    _awaits_drain: bool = False
+    _observed_ts: CommitTs = NO_COMMIT
 
     # --- From the client -------------------------------------------------------------------------
 
@@ -188,8 +191,10 @@ class SessionActor:
             raise RemoteProtocolError(
                 f"The client has seen timestamp {observed_ts}, which lies in the future."
             )
+        # Until the marker is there, nothing is shown: the client's time would go back.
+        self._observed_ts = observed_ts
         with trio.fail_after(self.limits.mailbox_seconds):
-            await self.mutations.send(MarkPast(observed_ts))
+            await self.mutations.send(MarkPast(observed_ts, self.key, self))
 
     async def _mutate(self, request_id: RequestId, path: str, args: Arguments) -> None:
         self._mutations_out += 1
@@ -229,9 +234,17 @@ class SessionActor:
 
     async def _wait_room(self) -> None:
         """Read no further while the client has too much outstanding."""
-        while not self._has_room():
+        while not (self._is_closing or self._has_room()):
             self._room = trio.Event()
+            self._look_for_room()
             await self._room.wait()
+
+    def _look_for_room(self) -> None:
+        """Let the reading side go on, now or when the socket has taken what holds it up."""
+        if self._has_room():
+            self._room.set()
+        elif self.transport.unsent_bytes > self.limits.unsent_bytes:
+            self._await_drain()
 
     def _has_room(self) -> bool:
         return (
@@ -260,6 +273,7 @@ class SessionActor:
             case NotDone():
                 # The client sends it again on its next connection, under the same id.
                 self.transport.close(TRY_LATER, Overloaded.code)
+                self._stop_waiting()
                 return
             case Resubscribe():
                 self._resubscribe()
@@ -277,6 +291,8 @@ class SessionActor:
         """Tell a new QueryActor all that the client has open."""
         state = self.state
         self.queries.put(OpenSession(self.key, self, self.caller))
+        if state.phase is not Phase.LIVE:
+            return  # It has said nothing yet, and may be told nothing.
         queries = tuple(state.subscriptions.values())
         self.queries.put(TellQueries(self.key, queries, (), state.query_set))
         self.queries.put(ChangeIdentity(self.key, self.caller, state.accepted_identity))
@@ -289,17 +305,23 @@ class SessionActor:
         while self._answers:
             # Before the round, so that no transition overtakes the answer that it goes with.
             self._answer(self._answers.popleft())
-        if self._round is not None:
+        if self._round is not None and self._round.ts >= self._observed_ts:
             if self.transport.unsent_bytes:
                 # The next transition covers all that comes until the client has read this one.
-                self.transport.when_drained(self._drained)
+                self._await_drain()
             else:
                 done, self._round = self._round, None
                 self._transition(done)
-        if not self._room.is_set() and self._has_room():
-            self._room.set()
+        if not self._room.is_set():
+            self._look_for_room()
+
+    def _await_drain(self) -> None:
+        if not self._awaits_drain:
+            self._awaits_drain = True
+            self.transport.when_drained(self._drained)
 
     def _drained(self) -> None:
+        self._awaits_drain = False
         self._be_ready()
 
     def _answer(self, message: MutationDone | ActionDone) -> None:
@@ -348,6 +370,12 @@ class SessionActor:
         del error
         self.transport.close(INTERNAL, "InternalServerError")
         self._end()
+        self._stop_waiting()
+
+    def _stop_waiting(self) -> None:
+        """Let the reading side find out that the connection was closed."""
+        self._is_closing = True
+        self._room.set()
 
     def expire(self) -> None:
         """End, if the client's token has run out: what it may see is seen no longer."""

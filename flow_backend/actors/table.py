@@ -82,6 +82,7 @@ class TableActor:
     queries: Put[Invalidated]
     ts: CommitTs = NO_COMMIT
     heard: int = 0
+    _told: int = 0
     recent: RecentWrites = field(factory=lambda: RecentWrites(10_000))
     subscriptions: RangeMap[LiveQueryId] = field(factory=RangeMap[LiveQueryId])
     since: dict[LiveQueryId, CommitTs] = field(factory=dict[LiveQueryId, CommitTs])
@@ -93,12 +94,17 @@ class TableActor:
             met: dict[LiveQueryId, CommitTs] = {}
             for message in messages:
                 self._handle(message, met)
+            if not len(self.inbox):
+                # Merged messages stand before older ones, so a number tells how far the table has
+                # listened only when nothing is left to hear.
+                self.heard = self._told
             self.queries.put(Invalidated(self.name, self.ts, met, self.heard))
             if len(messages) == _MESSAGES_AT_ONCE:
                 await trio.lowlevel.checkpoint()  # A long queue does not keep the loop to itself.
 
     def reset(self, ts: CommitTs) -> None:
         """Begin anew after a crash, knowing nothing: every run of before ``ts`` counts as met."""
+        self.heard = self._told
         self.subscriptions = RangeMap[LiveQueryId]()
         self.since = {}
         self.recent = RecentWrites(self.recent.rows_max, ts)
@@ -113,14 +119,14 @@ class TableActor:
                 for query in self.subscriptions.touched_by(rows):
                     met[query] = self.since[query]
             case Subscribe(query, reads, since_ts, number):
-                self.heard = number
+                self._told = max(self._told, number)
                 self.subscriptions.put(query, reads)
                 self.since[query] = since_ts
                 # Commits may have come between the query's run and this message.
                 if self.recent.touch(reads, since_ts):
                     met[query] = since_ts
             case Unsubscribe(query, number):
-                self.heard = number
+                self._told = max(self._told, number)
                 self.subscriptions.discard(query)
                 self.since.pop(query, None)
             case _:

@@ -1,0 +1,1 @@
+"""Tools for testing apps and the backend itself: seeded simulation, links and clients in memory."""

@@ -1,0 +1,155 @@
+"""A connection in memory: it delays, it can be cut, and its reader may be slow."""
+
+from collections import deque
+from typing import Final
+
+import trio
+from attrs import define, field
+
+from flow_backend.actors.messages import Disconnected, Drained, Frame
+from flow_backend.testing.sim import SimRuntime
+
+ABNORMAL: Final = 1006
+"""The close code that a client sees when its socket just ends."""
+
+
+@define
+class LinkClosed(Exception):
+    """The connection has ended, as its client sees it; ``code`` is the WebSocket's."""
+
+    code: int
+    reason: str = ""
+
+
+@define
+class _Pipe:
+    """One direction: messages in order, then an end."""
+
+    messages: deque[bytes] = field(factory=deque[bytes])
+    arrived: trio.Event = field(factory=trio.Event)
+    is_ended: bool = False
+
+    def add(self, message: bytes) -> None:
+        self.messages.append(message)
+        self.arrived.set()
+
+    def end(self) -> None:
+        self.is_ended = True
+        self.arrived.set()
+
+    async def wait(self) -> bool:
+        """Wait for a message or the end. Returns: whether there is a message."""
+        while not self.messages:
+            if self.is_ended:
+                return False
+            self.arrived = trio.Event()
+            await self.arrived.wait()
+        return True
+
+
+@define(eq=False, kw_only=True)
+class SimLink:
+    """One connection, with both of its ends.
+
+    The server's end implements :class:`flow_backend.actors.messages.Transport`. The client's end is
+    ``send``, ``receive_message`` and ``cut``.
+
+    Attributes:
+        window_bytes: what the network takes before the server's writes begin to wait.
+        delay_seconds_max: how long a message is under way, at most.
+        linger_seconds: how much later than its client the server sees a cut.
+    """
+
+    runtime: SimRuntime
+    window_bytes: int = 65_536
+    delay_seconds_max: float = 0.01
+    linger_seconds: float = 0.0
+    close_code: int | None = None
+    close_reason: str = ""
+    _up: _Pipe = field(factory=_Pipe)
+    _down: _Pipe = field(factory=_Pipe)
+    _queued_bytes: int = 0
+    _drained: list[Drained] = field(factory=list[Drained])
+
+    # --- The server's end ------------------------------------------------------------------------
+
+    async def receive(self) -> bytes:
+        """Wait for the client's next message.
+
+        Raises: Disconnected.
+        """
+        if self.close_code is not None or not await self._up.wait():
+            if self.linger_seconds:
+                await trio.sleep(self.linger_seconds)
+            raise Disconnected
+        if self.delay_seconds_max:
+            await self.runtime.pause(self.delay_seconds_max)
+        if self.close_code is not None or not self._up.messages:
+            raise Disconnected
+        return self._up.messages.popleft()
+
+    def push(self, frame: Frame) -> None:
+        """Write a frame; after the end it does nothing."""
+        if self.close_code is not None or self._down.is_ended:
+            return
+        message = b"".join(frame)
+        self._queued_bytes += len(message)
+        self._down.add(message)
+
+    @property
+    def unsent_bytes(self) -> int:
+        """How much the network has not taken yet."""
+        return 0 if self._down.is_ended else max(0, self._queued_bytes - self.window_bytes)
+
+    def when_drained(self, then: Drained) -> None:
+        """Call ``then`` once: now if nothing waits, else when the network has taken all."""
+        if self.unsent_bytes:
+            self._drained.append(then)
+        else:
+            then()
+
+    def close(self, code: int, reason: str) -> None:
+        """Close after what was pushed."""
+        if self.close_code is None:
+            self.close_code, self.close_reason = code, reason
+            self._down.end()
+            self._up.end()
+            self._tell_drained()
+
+    # --- The client's end ------------------------------------------------------------------------
+
+    def send(self, message: bytes) -> None:
+        """Send a message; on a connection that has ended it is lost."""
+        if not self._up.is_ended:
+            self._up.add(message)
+
+    async def receive_message(self) -> bytes:
+        """Wait for the server's next message.
+
+        Raises: LinkClosed.
+        """
+        if not await self._down.wait():
+            code = ABNORMAL if self.close_code is None else self.close_code
+            raise LinkClosed(code, self.close_reason)
+        if self.delay_seconds_max:
+            await self.runtime.pause(self.delay_seconds_max)
+        if not self._down.messages:  # Cut meanwhile.
+            raise LinkClosed(ABNORMAL)
+        message = self._down.messages.popleft()
+        self._queued_bytes -= len(message)
+        if not self.unsent_bytes:
+            self._tell_drained()
+        return message
+
+    def cut(self) -> None:
+        """End both directions; of what is under way, all from a random point on is lost."""
+        for pipe in (self._up, self._down):
+            for _ in range(self.runtime.random.randrange(len(pipe.messages) + 1)):
+                pipe.messages.pop()
+            pipe.end()
+        self._tell_drained()
+
+    def _tell_drained(self) -> None:
+        drained, self._drained = self._drained, []
+        for then in drained:
+            then()

@@ -1,0 +1,190 @@
+"""Seeded simulation: one seed decides the schedule, the clock, the threads and all chance."""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from hashlib import blake2b
+from random import Random
+from typing import Any, Final, TypeVar
+
+import trio
+import trio._core._run as scheduler
+from attrs import define, field
+from trio.testing import MockClock
+
+from flow_backend.actors.reading import FAST_SECONDS, Durations
+from flow_backend.functions.limits import Limits
+from flow_backend.runtime import Finished, Worker, wait_for
+
+T = TypeVar("T")
+
+START_NS: Final = 1_800_000_000_000_000_000
+_FLAG: Final = "_ALLOW_DETERMINISTIC_SCHEDULING"
+_VIRTUAL_SECONDS_MAX: Final = 86_400.0
+
+
+def simulate(seed: int, main: Callable[["SimRuntime"], Awaitable[T]]) -> T:
+    """Run ``main`` in virtual time, with everything that is left to chance decided by ``seed``.
+
+    Two runs of one seed are equal, also in other processes. Nothing in it may start a thread.
+
+    Raises: what ``main`` raises; trio.TooSlowError after a virtual day, which a deadlock becomes.
+    Source: the simulation, "What makes trio deterministic".
+    """
+    # Both names are private to trio, whose version is pinned for them; nothing else touches them.
+    names = vars(scheduler)
+    chance: Random = names["_r"]
+    before, state = names[_FLAG], chance.getstate()
+    setattr(scheduler, _FLAG, True)
+    chance.seed(seed)
+
+    async def run() -> T:
+        with trio.fail_after(_VIRTUAL_SECONDS_MAX):
+            return await main(SimRuntime(Random(seed)))
+
+    try:
+        return trio.run(run, clock=MockClock(autojump_threshold=0))
+    finally:
+        setattr(scheduler, _FLAG, before)
+        chance.setstate(state)
+
+
+@define(eq=False)
+class SimRuntime:
+    """Implements :class:`flow_backend.runtime.Runtime` with nothing of the real machine.
+
+    Attributes:
+        random: the one source of chance.
+        offset_ns: what the wall clock is off by; setting it makes the clock jump.
+        work_seconds_max: a worker takes up to this long before and after each piece of work.
+        reached: what has come about in this run, and how often: a run that never got somewhere
+            has not tested it.
+    """
+
+    random: Random
+    offset_ns: int = 0
+    work_seconds_max: float = 0.004
+    reached: dict[str, int] = field(factory=dict[str, int])
+    _trace: Any = field(factory=lambda: blake2b(digest_size=16))
+
+    def now_ns(self) -> int:
+        """Wall clock: a fixed start, the virtual time since, and the jumps."""
+        return START_NS + int(trio.current_time() * 1e9) + self.offset_ns
+
+    def monotonic(self) -> float:
+        """Give the virtual time, in seconds."""
+        return trio.current_time()
+
+    def worker(self, name: str) -> Worker:
+        """Start a worker that is no thread: its work is done on the loop, at chosen moments."""
+        worker = SimWorker(self)
+        trio.lowlevel.spawn_system_task(worker.work, name=name)
+        return worker
+
+    async def pause(self, seconds_max: float) -> None:
+        """Let others run: for some scheduling steps, or for up to so many virtual seconds."""
+        chance = self.random.random()
+        if chance < 0.3:
+            await trio.lowlevel.checkpoint()
+        else:
+            await trio.sleep(chance * seconds_max)
+
+    def note(self, *what: object) -> None:
+        """Add to the trace, by which two runs are compared."""
+        self._trace.update(repr((trio.current_time(), *what)).encode())
+
+    def reach(self, what: str) -> None:
+        """Count that something has come about."""
+        self.reached[what] = self.reached.get(what, 0) + 1
+
+    @property
+    def trace(self) -> str:
+        """A digest of all that was noted."""
+        return str(self._trace.hexdigest())
+
+
+@define(eq=False)
+class SimWorker:
+    """Implements :class:`flow_backend.runtime.Worker` on the loop.
+
+    A piece of work happens at one moment; its end is told at a later one, as a thread's is.
+    """
+
+    runtime: SimRuntime
+    _queue: deque[Callable[[], Callable[[], None]]] = field(
+        factory=deque[Callable[[], Callable[[], None]]]
+    )
+    _arrived: trio.Event = field(factory=trio.Event)
+    _closed: bool = False
+
+    async def work(self) -> None:
+        """Do what is submitted, in order, until closed."""
+        while True:
+            while not self._queue:
+                if self._closed:
+                    return
+                self._arrived = trio.Event()
+                await self._arrived.wait()
+            step = self._queue.popleft()
+            await self.runtime.pause(self.runtime.work_seconds_max)
+            tell = step()
+            await self.runtime.pause(self.runtime.work_seconds_max)
+            tell()
+
+    def submit(self, work: Callable[[], T], done: Callable[[Finished[T]], None]) -> None:
+        """Run ``work`` after all that was submitted before; then ``done``."""
+        assert not self._closed, "work for a worker that was closed"
+
+        def step() -> Callable[[], None]:
+            try:
+                finished = Finished(value=work())
+            except BaseException as error:  # Handed on, whatever it is.
+                finished = Finished[T](error=error)
+            return lambda: done(finished)
+
+        self._queue.append(step)
+        self._arrived.set()
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run ``work`` and wait for its end, also when cancelled."""
+        return await wait_for(self, work)
+
+    def close(self) -> None:
+        """Accept nothing more; what was submitted is still done."""
+        self._closed = True
+        self._arrived.set()
+
+
+@define
+class Unwatched:
+    """Implements :class:`flow_backend.functions.limits.Watched`, and watches nothing."""
+
+    over: bool = False
+
+    def enter(self) -> None:
+        """Begin."""
+
+    def leave(self) -> None:
+        """End."""
+
+
+class NoDeadlines:
+    """Implements :class:`flow_backend.functions.limits.Deadlines`: functions take no time here."""
+
+    def watch(self, limits: Limits, interrupt: Callable[[], None]) -> Unwatched:
+        """Give what watches nothing."""
+        del limits, interrupt
+        return Unwatched()
+
+
+@define
+class SimDurations(Durations):
+    """Durations by chance: what a function really took would differ from run to run."""
+
+    random: Random = field(kw_only=True)
+    slow_share: float = field(default=0.4, kw_only=True)
+
+    def learn(self, path: str, seconds: float) -> None:
+        """Make the function fast or slow for its next run."""
+        del seconds
+        is_slow = self.random.random() < self.slow_share
+        self._last[path] = deque([FAST_SECONDS * (10.0 if is_slow else 0.1)])

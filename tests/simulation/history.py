@@ -1,0 +1,125 @@
+"""What was committed, seen from outside the server: a tap between it and its storage."""
+
+from collections.abc import Callable, Sequence
+
+import orjson
+from attrs import define, field
+
+from flow_backend.storage.base import (
+    Committed,
+    IndexBounds,
+    Job,
+    Snapshot,
+    Storage,
+    TableName,
+    Writer,
+)
+from flow_backend.testing.client import OpenQuery, QueryOutcome, SimClient
+from flow_backend.values.timestamp import NO_COMMIT, CommitTs
+from tests.simulation.app import Row, Tables, expected
+
+
+@define
+class History:
+    """The whole state at each timestamp at which anybody could have read it.
+
+    It outlives the server: what one life has committed, the next must still have.
+    """
+
+    states: dict[CommitTs, Tables] = field(factory=dict[CommitTs, Tables])
+    newest_ts: CommitTs = NO_COMMIT
+
+    def add(self, ts: CommitTs, tables: Tables) -> None:
+        assert ts >= self.newest_ts, f"time went back from {self.newest_ts} to {ts}"
+        known = self.states.setdefault(ts, tables)
+        assert known == tables, f"the state at {ts} has changed"
+        self.newest_ts = ts
+        total = sum(
+            float(str(row["amount"])) for name in ("lefts", "rights") for row in tables[name]
+        )
+        assert total == 0, f"the two tables sum to {total} at {ts}"
+
+    @property
+    def newest(self) -> Tables:
+        return self.states[self.newest_ts]
+
+    def check(self, client: SimClient, tables: Tables | None = None) -> None:
+        """Check all that a client shows against the state at its timestamp, or a given one."""
+        ts, who = client.version.ts, client.shown_token
+        tables = tables or self.states.get(ts)
+        assert tables is not None, f"{client.name} was brought to {ts}, at which nothing committed"
+        for query_id, query in client.queries.items():
+            if query.version > client.version.query_set:
+                continue
+            right, shown = outcome(tables, query, who), client.results.get(query_id)
+            assert shown == right, (
+                f"{client.name} at {ts} shows {shown} for query {query_id}, "
+                f"{query.path} {query.args} as {who}; right is {right}"
+            )
+
+
+def outcome(tables: Tables, query: OpenQuery, who: str | None) -> QueryOutcome:
+    return expected(tables, query.path, query.args, who)
+
+
+@define
+class TappedWriter:
+    """Implements Writer: the real one, and ``look`` after each commit."""
+
+    inner: Writer
+    look: Callable[[], None]
+
+    @property
+    def last_ts(self) -> CommitTs:
+        return self.inner.last_ts
+
+    def commit(self, jobs: Sequence[Job]) -> Committed:
+        committed = self.inner.commit(jobs)
+        self.look()
+        return committed
+
+    def mark_past(self, ts: CommitTs) -> CommitTs:
+        marked = self.inner.mark_past(ts)
+        self.look()
+        return marked
+
+    def maintain(self) -> None:
+        self.inner.maintain()
+
+    def interrupt(self) -> None:
+        self.inner.interrupt()
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+class TappedStorage:
+    """Implements Storage: the real one, and a copy of each committed state goes to the history."""
+
+    def __init__(self, inner: Storage, history: History) -> None:
+        self._inner = inner
+        self._history = history
+        self._snapshot = inner.open_snapshot()
+        self.tables = inner.tables
+        self.table_numbers = inner.table_numbers
+        self.writer: Writer = TappedWriter(inner.writer, self.look)
+        self.is_alive = True
+        self.look()
+
+    def look(self) -> None:
+        """Copy the newest state; of a server that was killed nothing counts any more."""
+        if not self.is_alive:
+            return
+        ts = self._snapshot.begin()
+        self._history.add(ts, {name: self._rows(name) for name in self.tables})
+        self._snapshot.end()
+
+    def _rows(self, name: TableName) -> list[Row]:
+        return [orjson.loads(row[3]) for row in self._snapshot.scan(IndexBounds(name))]
+
+    def open_snapshot(self) -> Snapshot:
+        return self._inner.open_snapshot()
+
+    def close(self) -> None:
+        self._snapshot.close()
+        self._inner.close()
