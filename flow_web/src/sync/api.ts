@@ -6,6 +6,9 @@ import type { GenericId } from "convex/values";
 export type BoardId = GenericId<"boards">;
 export type TaskId = GenericId<"tasks">;
 
+/** The longest title that the server takes, in characters: fields stop there, nothing is lost. */
+export const TITLE_MAX = 200;
+
 /** Where a task can stand on its board. `key` is what tasks store, `title` what people read. */
 export type Column = { key: string; title: string };
 

@@ -2,6 +2,7 @@
 import { useState } from "react";
 import type { FormEvent, KeyboardEvent } from "react";
 
+import { TITLE_MAX } from "../../sync/api";
 import type { Column } from "../../sync/api";
 import { PlusIcon } from "../../ui/icons";
 import styles from "./column.module.css";
@@ -54,6 +55,7 @@ export const AddCard = ({ column }: { column: Column }) => {
         aria-label={`Title of the new card in ${column.title}`}
         placeholder="What is to be done?"
         enterKeyHint="done"
+        maxLength={TITLE_MAX}
         autoComplete="off"
         value={title}
         onChange={(event) => setTitle(event.target.value)}

@@ -2,6 +2,7 @@
 import { useState } from "react";
 import type { FormEvent, KeyboardEvent } from "react";
 
+import { TITLE_MAX } from "../../sync/api";
 import type { Task } from "../../sync/api";
 import { Dialog, DialogButtons } from "../../ui/dialog";
 import styles from "./task-dialogs.module.css";
@@ -53,6 +54,7 @@ export const EditDialog = ({ task, gone, onSave, onClose }: EditDialogProps) => 
           <input
             className="field"
             required
+            maxLength={TITLE_MAX}
             autoComplete="off"
             value={title}
             onChange={(event) => setTitle(event.target.value)}

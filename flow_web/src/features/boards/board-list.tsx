@@ -3,7 +3,7 @@ import { useConvex } from "convex/react";
 import { useId, useRef, useState } from "react";
 import type { FormEvent } from "react";
 
-import { api } from "../../sync/api";
+import { api, TITLE_MAX } from "../../sync/api";
 import type { Board, BoardId } from "../../sync/api";
 import { refusalText } from "../../sync/refusal";
 import { FlowMark, PlusIcon } from "../../ui/icons";
@@ -94,6 +94,7 @@ export const NewBoard = ({ onCreated }: NewBoardProps) => {
         placeholder="New board"
         autoComplete="off"
         enterKeyHint="done"
+        maxLength={TITLE_MAX}
         value={title}
         onChange={(event) => setTitle(event.target.value)}
       />
