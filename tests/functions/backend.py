@@ -114,7 +114,7 @@ def open_backend(
 ) -> Backend:
     app = make_app("test", documents, functions)
     storage = open_memory_storage(list(app.schema.tables.values()), now_ns=lambda: START_NS)
-    bound = app.bind(storage.table_numbers)
+    bound = app.bind({str(name): n for name, n in storage.table_numbers.items()})
     runner = Runner(
         app=bound,
         limits=limits or Limits(),

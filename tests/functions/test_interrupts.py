@@ -4,6 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from attrs import evolve
 from flow_backend.functions.context import NOBODY, MutationCtx, QueryCtx
 from flow_backend.functions.function import mutation, query
 from flow_backend.functions.limits import Interrupted, Limits, ThreadDeadlines
-from flow_backend.storage.base import Done, Refused
+from flow_backend.storage.base import Done, Refused, TableName
 from tests.functions.backend import Backend, Board, Open, Task, said
 
 SHORT = Limits(cpu_seconds=0.05, total_seconds=0.5)
@@ -182,7 +183,7 @@ def test_a_query_that_timed_out_depends_on_all_that_it_scanned(backend: Backend)
     run = backend.run("t:collect_for_ever")
 
     assert isinstance(run.result, Refused)
-    assert [each.stop for each in run.read_set["tasks"]] == [None]
+    assert [each.stop for each in run.read_set[TableName("tasks")]] == [None]
 
 
 @pytest.mark.slow
@@ -204,7 +205,7 @@ def test_nothing_is_thrown_once_a_call_has_ended() -> None:
     interrupts: list[int] = []
     ended = 0
     for number in range(2_000):
-        watch = deadlines.watch(limits, lambda number=number: interrupts.append(number))
+        watch = deadlines.watch(limits, partial(interrupts.append, number))
         try:
             try:
                 try:

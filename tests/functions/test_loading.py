@@ -42,7 +42,7 @@ _names = count()
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
     """Write a package of the given files, beside a good schema.py, and load it."""
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     package = f"app_under_test_{next(_names)}"
 
     def write(**files: str) -> App:

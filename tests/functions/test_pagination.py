@@ -220,8 +220,9 @@ def test_a_cursor_is_of_one_query(backend: Backend) -> None:
     backend.mutate("p:put", ranks=[1, 2, 3])
     cursor = page_of(backend.run("p:ranked", paginationOpts=options(1)))["continueCursor"]
 
-    for more in ({"desc": True}, {"odd": True}):
-        refused = backend.refused_query("p:ranked", paginationOpts=options(1, cursor), **more)
+    for name in ("desc", "odd"):
+        args: dict[str, Any] = {"paginationOpts": options(1, cursor), name: True}
+        refused = backend.refused_query("p:ranked", **args)
         assert_invalid_cursor(refused)
     for low in (1, 2):
         refused = backend.refused_query("p:part", paginationOpts=options(1, cursor), low=low)
@@ -271,7 +272,7 @@ def test_a_page_depends_on_what_it_holds(backend: Backend) -> None:
     cursor = page_of(first)["continueCursor"]
     second = backend.run("p:ranked", paginationOpts=options(1, cursor))
 
-    hits = []
+    hits: list[list[bool]] = []
     for rank in (2, 4, 6):
         backend.mutate("p:put", ranks=[rank])
         [(table, write)] = backend.writes

@@ -156,7 +156,9 @@ def shared() -> Iterator[Backend]:
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(cells, max_size=7), plans, changes)
 def test_a_write_invalidates_what_it_changes(
     shared: Backend,
