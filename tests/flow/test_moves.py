@@ -105,6 +105,30 @@ def test_a_spread_keeps_the_order_and_happens_in_the_same_mutation(flow: Flow) -
     assert call.written == 3  # The first one keeps its rank.
 
 
+def test_a_move_to_where_it_is_writes_nothing(flow: Flow) -> None:
+    """Also where the gap is so wide that another rank would be drawn from it."""
+    board = flow.board()
+    one, two, three, four, five = (flow.do("tasks:add", board=board, title=t) for t in "12345")
+    flow.do("tasks:remove", task=two)
+    flow.do("tasks:remove", task=four)
+    places = [
+        (three, {"before": five}),
+        (three, {"after": one}),
+        (three, {"before": five, "after": one}),
+        (three, {"before": three}),
+        (five, {}),
+        (five, {"before": two}),
+        (one, {"before": three}),
+    ]
+
+    written = [
+        flow.mutate("tasks:move", task=task, column="to-do", **place).written
+        for task, place in places
+    ]
+
+    assert written == [0] * 7
+
+
 def test_a_neighbour_that_left(flow: Flow) -> None:
     """While I drag, others move cards: then the other neighbour counts, and after it the end."""
     board = flow.board()
