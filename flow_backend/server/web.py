@@ -1,5 +1,6 @@
 """The web app's files: a list made at start, so that no path of a request is ever joined."""
 
+import gzip
 import mimetypes
 import os
 import re
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import trio
-from attrs import frozen
+from attrs import field, frozen
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -21,6 +22,8 @@ _TYPES: Final = {".js": "text/javascript", ".webmanifest": "application/manifest
     ".svg": "image/svg+xml",
     ".wasm": "application/wasm",
 }
+_TEXTS: Final = ("text/", "application/json", "application/manifest+json", "image/svg+xml")
+_WORTH_COMPRESSING_BYTES: Final = 1024
 _SAFE: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -35,6 +38,7 @@ class WebFile:
     path: Path
     media_type: str
     headers: Mapping[str, str]
+    is_text: bool = False
 
 
 @frozen
@@ -46,6 +50,8 @@ class WebFolder:
     """
 
     files: Mapping[str, WebFile]
+    # What was compressed once is kept: a build is small, and asked for again and again.
+    _compressed: dict[Path, bytes] = field(factory=dict[Path, bytes])
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request for a file."""
@@ -54,8 +60,17 @@ class WebFolder:
             return Response("Not found", 404, media_type="text/plain")
         if request.headers.get("if-none-match") == file.headers["ETag"]:
             return Response(status_code=304, headers=file.headers)
+        if file.is_text and "gzip" in request.headers.get("accept-encoding", ""):
+            headers = {**file.headers, "Content-Encoding": "gzip"}
+            return Response(await self._compress(file), media_type=file.media_type, headers=headers)
         content = await trio.Path(file.path).read_bytes()
         return Response(content, media_type=file.media_type, headers=file.headers)
+
+    async def _compress(self, file: WebFile) -> bytes:
+        if file.path not in self._compressed:
+            content = await trio.Path(file.path).read_bytes()
+            self._compressed[file.path] = await trio.to_thread.run_sync(gzip.compress, content)
+        return self._compressed[file.path]
 
     def _find(self, path: str) -> WebFile | None:
         file = self.files.get(path)
@@ -80,10 +95,14 @@ def list_web_folder(folder: Path) -> WebFolder:
 
 def _web_file(path: Path, address: str) -> WebFile:
     found = os.stat(path)
-    media_type = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]
+    guessed = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]
+    media_type = guessed or "application/octet-stream"
+    is_text = media_type.startswith(_TEXTS) and found.st_size >= _WORTH_COMPRESSING_BYTES
     headers = {
         **_SAFE,
         "Cache-Control": _FOREVER if _HASHED.fullmatch(address) else _ASK_AGAIN,
         "ETag": f'"{found.st_mtime_ns:x}-{found.st_size:x}"',
     }
-    return WebFile(path, media_type or "application/octet-stream", headers)
+    if is_text:
+        headers["Vary"] = "Accept-Encoding"
+    return WebFile(path, media_type, headers, is_text)
