@@ -120,14 +120,6 @@ def throw(thread: int, error: type[BaseException] | None) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), target)
 
 
-class _Thread(threading.local):
-    """What does not change about a thread: its number, and the clock of its processor time."""
-
-    def __init__(self) -> None:
-        self.number = threading.get_ident()
-        self.clock = time.pthread_getcpuclockid(self.number)
-
-
 @define(eq=False)
 class ThreadWatch:
     """Implements :class:`Watched`."""
@@ -136,11 +128,12 @@ class ThreadWatch:
     limits: Limits
     interrupt: Callable[[], None]
     thread: int
-    clock: int
-    started_at: float
-    cpu_started: float
     thrown: int = 0
     over: bool = False
+    # Read by the watching thread when it first sees the call, so that a short call pays nothing:
+    # it is granted up to one period more.
+    _started_at: float | None = None
+    _cpu_started: float = 0.0
 
     def enter(self) -> None:
         """Begin to watch."""
@@ -163,10 +156,14 @@ class ThreadWatch:
 
     def is_late(self) -> bool:
         """Say whether the call is past its time."""
+        clock = time.pthread_getcpuclockid(self.thread)
+        if self._started_at is None:
+            self._started_at, self._cpu_started = time.monotonic(), time.clock_gettime(clock)
+            return False
         cpu, total = self.limits.cpu_seconds, self.limits.total_seconds
-        if total is not None and time.monotonic() - self.started_at > total:
+        if total is not None and time.monotonic() - self._started_at > total:
             return True
-        return cpu is not None and time.clock_gettime(self.clock) - self.cpu_started > cpu
+        return cpu is not None and time.clock_gettime(clock) - self._cpu_started > cpu
 
 
 @define(eq=False)
@@ -183,21 +180,11 @@ class ThreadDeadlines:
     work: threading.Event = field(factory=threading.Event, init=False)
     # Set before a late call is looked at under the lock: only then must its end wait for the lock.
     busy: bool = field(default=False, init=False)
-    _thread: _Thread = field(factory=_Thread, init=False)
     _started: bool = field(default=False, init=False)
 
     def watch(self, limits: Limits, interrupt: Callable[[], None]) -> ThreadWatch:
         """Give what watches the calling thread; one call for each thread at a time."""
-        thread = self._thread
-        return ThreadWatch(
-            self,
-            limits,
-            interrupt,
-            thread.number,
-            thread.clock,
-            time.monotonic(),
-            time.thread_time(),
-        )
+        return ThreadWatch(self, limits, interrupt, threading.get_ident())
 
     def wake(self) -> None:
         """Make the watching thread look; it is started with the first call."""
