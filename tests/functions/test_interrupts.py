@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -197,8 +197,17 @@ def test_a_mutation_that_never_ends_is_ended_and_leaves_nothing(backend: Backend
     assert len(backend.writes) == 2
 
 
+@pytest.fixture
+def quick_switches() -> Iterator[None]:
+    """Let the watching thread run often enough to see calls of a millisecond twice."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.00001)
+    yield
+    sys.setswitchinterval(before)
+
+
 @pytest.mark.slow
-def test_nothing_is_thrown_once_a_call_has_ended() -> None:
+def test_nothing_is_thrown_once_a_call_has_ended(quick_switches: None) -> None:
     """Calls that end when their time is over: none may throw into what comes next."""
     deadlines = ThreadDeadlines(0.0002)
     limits = Limits(cpu_seconds=0.0004, total_seconds=10)
@@ -210,7 +219,7 @@ def test_nothing_is_thrown_once_a_call_has_ended() -> None:
             try:
                 try:
                     watch.enter()
-                    until = time.thread_time() + 0.0005 + (number % 8) * 0.0001
+                    until = time.thread_time() + 0.0005 + (number % 8) * 0.0003
                     while time.thread_time() < until:
                         pass
                 finally:
@@ -231,7 +240,9 @@ def test_nothing_is_thrown_once_a_call_has_ended() -> None:
 
 
 @pytest.mark.slow
-def test_calls_near_their_limit_end_one_way_or_the_other(start: Open) -> None:
+def test_calls_near_their_limit_end_one_way_or_the_other(
+    start: Open, quick_switches: None
+) -> None:
     """Through the runner: an answer or a refusal, and never an error beside it."""
     limits = Limits(cpu_seconds=0.001, total_seconds=10)
     backend = start(FUNCTIONS, limits=limits, deadlines=ThreadDeadlines(0.0005))
@@ -240,7 +251,7 @@ def test_calls_near_their_limit_end_one_way_or_the_other(start: Open) -> None:
     for number in range(2_000):
         run = backend.runner.query(
             "t:short",
-            {"seconds": 0.0008 + (number % 8) * 0.0003},
+            {"seconds": 0.0008 + (number % 8) * 0.0004},
             NOBODY,
             backend.snapshot,
         )
