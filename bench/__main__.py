@@ -15,7 +15,7 @@ from typing import Final
 
 from bench import basics, fanout, intersections, moves
 from bench.processes import busy_seconds, pin_load
-from bench.report import Options, Section
+from bench.report import Options, Section, median
 from bench.wire import LoadError
 
 BENCHMARKS: Final[Mapping[str, Callable[[Options, Path], Section]]] = {
@@ -58,11 +58,21 @@ def _run(benchmark: Callable[[Options, Path], Section], options: Options) -> Sec
     with tempfile.TemporaryDirectory(dir=RESULTS, prefix="data-") as disk:
         section = benchmark(options, Path(disk))
     taken = time.perf_counter() - begun
+    paces = [_pace_ms() for _ in range(5)]
     own = sum(os.times()[:4])
     load = busy_seconds() - busy - (own - _spent[0])
     _spent[0] = own
-    section.notes.append(f"Took {taken:.0f} s. Other programs used {load / taken:.2f} cores.")
+    others, pace = max(0.0, load) / taken, median(paces)
+    section.notes.append(f"Took {taken:.0f} s; others used {others:.2f} cores; pace {pace:.1f} ms.")
     return section
+
+
+def _pace_ms() -> float:
+    """Give the CPU time of a fixed piece of Python: how fast this machine is just now."""
+    begun, numbers = time.thread_time(), dict[int, str]()
+    for number in range(20_000):
+        numbers[number % 1000] = str(number)
+    return (time.thread_time() - begun) * 1000
 
 
 _spent: Final = [0.0]

@@ -28,7 +28,7 @@ def run(options: Options, disk: Path) -> Section:
 def _starts(section: Section, options: Options, disk: Path) -> None:
     ours, floors = list[float](), list[float]()
     resident, resident_floors = list[float](), list[float]()
-    for number in range(options.rounds + 1):
+    for number in range(options.starts + 1):
         with started(floor_command("imports")) as floor:
             floors.append(floor.ready_seconds * 1000)
             resident_floors.append(floor.resident_bytes() / 1e6)

@@ -13,17 +13,18 @@ _GAP: Final = "  "
 
 @frozen
 class Options:
-    """How long to measure."""
+    """How long to measure: rounds of each benchmark, starts, and subscriptions to other keys."""
 
     quick: bool
     rounds: int
     round_seconds: float
+    starts: int
     keys: int
 
     @staticmethod
     def of(*, quick: bool) -> "Options":
         """Give the lengths of a whole run or of a quick one."""
-        return Options(quick, 2, 0.3, 4_000) if quick else Options(quick, 5, 0.8, 20_000)
+        return Options(quick, 2, 0.3, 1, 2_000) if quick else Options(quick, 5, 0.8, 4, 20_000)
 
 
 @define
