@@ -1,7 +1,7 @@
 """Documents: frozen, typed classes whose fields are decoded when they are first looked at."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date as Date  # noqa: N812  # The names that app code uses.
 from datetime import time as Time  # noqa: N812
 from itertools import repeat
@@ -62,7 +62,7 @@ class Document:
 
     __table__: ClassVar[str]
     __indexes__: ClassVar[tuple[IndexDeclaration, ...]]
-    __decode__: ClassVar[Callable[[bytes], Mapping[str, object]]]
+    __fill__: ClassVar[Callable[["Document", bytes], None]]
 
     @property
     def id(self) -> Id[Self]:
@@ -91,9 +91,7 @@ class Document:
                 self._read(name)  # Says that the document has none yet.
             if name.startswith("_") or name not in cls.__slots__:
                 raise AttributeError(f"{cls.__name__} has no field {name!r}")
-            raw = self._read(name)[3]
-            for field, value in cls.__decode__(raw).items():
-                object.__setattr__(self, field, value)
+            cls.__fill__(self, self._read(name)[3])
             return object.__getattribute__(self, name)
 
     def __eq__(self, other: object) -> bool:

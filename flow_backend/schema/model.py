@@ -66,7 +66,7 @@ def build_schema(classes: Iterable[type[Document]]) -> Schema:
             tables[table] = _table_spec(cls, types[table], converter, documents)
         except (SchemaError, Mismatch, InvalidValue) as error:
             raise SchemaError(f"{place_of(cls)}: {error}") from error
-        cls.__decode__ = _decoder(types[table], tables[table], converter)
+        cls.__fill__ = _filler(cls, types[table], tables[table], converter)
     return Schema(documents, tables, types)
 
 
@@ -180,25 +180,42 @@ def _column_kind_of_one(kind: Any) -> ColumnKind:
 _PLAIN: Final = frozenset({str, bool, NoneType})
 
 
-def _decoder(
-    types: Mapping[str, Any], spec: TableSpec, converter: TypeConverter
-) -> Callable[[bytes], Mapping[str, object]]:
-    """Make what decodes a stored document; it was checked when it was written."""
-    plain = [name for name, kind in types.items() if _is_plain(kind)]
-    other = [
-        (name, kind, converter.structurer(kind))
+def _filler(
+    cls: type[Document], types: Mapping[str, Any], spec: TableSpec, converter: TypeConverter
+) -> Callable[[Document, bytes], None]:
+    """Make what decodes a stored document into its slots; it was checked when it was written."""
+    fields = [
+        # The slot's own setter goes past the frozen class, as object.__setattr__ does, and quicker.
+        (name, vars(cls)[name].__set__, _from_stored(kind, converter), spec.fields[name].default)
         for name, kind in types.items()
-        if not _is_plain(kind)
     ]
 
-    def decode(raw: bytes) -> Mapping[str, object]:
-        document = spec.read(raw)
-        fields: dict[str, object] = {name: document[name] for name in plain}
-        for name, kind, structure in other:
-            fields[name] = structure(from_wire(document[name]), kind)
-        return fields
+    def fill(document: Document, raw: bytes) -> None:
+        wire = orjson.loads(raw)
+        for name, put, convert, default in fields:
+            # A row of an older schema lacks fields that came later.
+            value = wire.get(name, default)
+            put(document, value if convert is None else convert(value))
 
-    return decode
+    return fill
+
+
+def _from_stored(annotation: Any, converter: TypeConverter) -> Callable[[Any], object] | None:
+    """Make what turns a field's stored JSON into its value; None if that is the value already."""
+    if _is_plain(annotation):
+        return None
+    structure = converter.structurer(annotation)
+    kinds = [kind for kind in _members(annotation) if kind is not NoneType]
+    if kinds in ([Instant], [float]):
+        # Only numbers that JSON lacks are written otherwise.
+        return lambda wire: (
+            wire if type(wire) is float or wire is None else structure(from_wire(wire), annotation)
+        )
+    if get_origin(annotation) in {tuple, list} and all(
+        _is_plain(item) for item in get_args(annotation) if item is not Ellipsis
+    ):
+        return cast("Callable[[Any], object]", get_origin(annotation))
+    return lambda wire: structure(from_wire(wire), annotation)
 
 
 def _is_plain(annotation: Any) -> bool:

@@ -19,7 +19,7 @@ def test_the_list_is_made_of_stored_bytes(flow: Flow, monkeypatch: pytest.Monkey
         raise AssertionError(f"decoded: {raw!r}")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Task, "__decode__", staticmethod(refuse))
+        patched.setattr(Task, "__fill__", staticmethod(refuse))
         result = flow.query_result("tasks:list", {"board": board})
 
     assert isinstance(result, Done)
