@@ -53,6 +53,11 @@ async def test_an_optimistic_update_is_never_seen_to_be_undone_or_doubled(board:
     guesses = [ident for ident, _title, _column in states[-1] if ident.startswith("guess")]
     assert guesses == []
     assert any(ident.startswith("guess") for state in states for ident, _title, _column in state)
+    # What comes in one piece is drawn at once, so that the screen alone would not show this.
+    seen = 0
+    for kind, ts in told["order"]:
+        assert kind == "Transition" or int(ts) > seen, "a transition overtook its answer"
+        seen = int(ts) if kind == "Transition" else seen
 
 
 async def test_a_refused_move_goes_back_and_leaves_the_others_alone(board: ServerProcess):

@@ -80,10 +80,21 @@ const newBoard = async (url, titles) => {
   return { other, board, tasks };
 };
 
+/** The server's answers and transitions in the order of their arrival, with their timestamps. */
+const order = (messages) => {
+  const number = (ts) => String(Buffer.from(ts, "base64").readBigUInt64LE());
+  return messages.flatMap(({ way, type, ts, endVersion }) => {
+    if (way !== "in" || !["MutationResponse", "Transition"].includes(type)) {
+      return [];
+    }
+    return [[type, number(ts ?? endVersion.ts)]];
+  });
+};
+
 /** Move every task twice and add some, while another client edits them all the time. */
 const optimistic = async ({ url, titles, added }) => {
   const { other, board, tasks } = await newBoard(url, titles);
-  const { handle, states } = await shown(url, boardOf(board));
+  const { handle, states, messages } = await shown(url, boardOf(board));
   await until(() => handle.tasks?.length === titles.length);
 
   let editing = true;
@@ -105,7 +116,7 @@ const optimistic = async ({ url, titles, added }) => {
   await Promise.all(calls);
   editing = false;
   await edits;
-  report({ states });
+  report({ states, order: order(messages) });
 };
 
 /** Two good moves around one that the server refuses. */
