@@ -143,8 +143,11 @@ class Watcher:
             live.watchers.pop(self.session, None)
         return live
 
-    def finish_round(self) -> Round | None:
-        """Give the round, if there is anything to say; then the session holds what it says."""
+    def finish_round(self, like: Round | None) -> Round | None:
+        """Give the round, if there is anything to say; then the session holds what it says.
+
+        ``like`` is another session's: if this one is the same, that is given, and shared.
+        """
         ts = self.round_ts
         assert ts is not None, self.session
         assert not self.waiting, self.session
@@ -153,9 +156,19 @@ class Watcher:
         if not (self.changes or self.must_send):
             return None
         changes, self.changes = self.changes, {}
-        removed, self.removed = tuple(self.removed), []
         self.held.update(changes)
-        return Round(ts, self.covers[0], self.covers[1], changes, removed)
+        if self.removed:
+            removed, self.removed = tuple(self.removed), []
+            return Round(ts, self.covers[0], self.covers[1], changes, removed)
+        if (
+            like is not None
+            and like.ts == ts
+            and (like.query_set, like.identity) == self.covers
+            and like.changes == changes
+            and not like.removed
+        ):
+            return like
+        return Round(ts, self.covers[0], self.covers[1], changes)
 
     def abandon_round(self) -> None:
         """Give up the round: what it would have covered is left for the next one."""

@@ -43,10 +43,20 @@ class FrameCache:
     _frames: dict[tuple[object, ...], tuple[Frame, Round]] = field(
         factory=dict[tuple[object, ...], tuple[Frame, Round]]
     )
+    # What was given last: in a fan-out the next client is mostly in the same place.
+    _last: tuple[Version, Round, Frame] | None = None
     encoded: int = 0
 
     def transition(self, start: Version, end: Version, done: Round) -> Frame:
         """Encode a transition, or give the frame that another client got for the same one."""
+        last = self._last
+        if last is not None and last[1] is done and last[0] == start:
+            return last[2]
+        frame = self._find(start, end, done)
+        self._last = (start, done, frame)
+        return frame
+
+    def _find(self, start: Version, end: Version, done: Round) -> Frame:
         changes = done.changes
         if len(changes) > 4:
             return self._encode(start, end, done)
@@ -66,6 +76,7 @@ class FrameCache:
     def clear(self) -> None:
         """Let go of the frames, and with them of their results."""
         self._frames.clear()
+        self._last = None
 
 
 @define(kw_only=True)
@@ -82,12 +93,17 @@ class Outbox:
     frames: FrameCache
     runtime: Runtime
     _ready: deque[Flushes] = field(factory=deque[Flushes])
+    _awaits_round: bool = False
     _wake: trio.Event = field(factory=trio.Event)
     _idle: trio.Event = field(factory=trio.Event)
 
-    def ready(self, session: Flushes) -> None:
-        """Note that a session has something to write. It says so once until it is flushed."""
+    def ready(self, session: Flushes, *, awaits_round: bool = False) -> None:
+        """Note that a session has something to write. It says so once until it is flushed.
+
+        ``awaits_round`` says that a round follows at once: both are then written together.
+        """
         self._ready.append(session)
+        self._awaits_round = self._awaits_round or awaits_round
         if not self._wake.is_set():
             self._wake.set()
             self._idle = trio.Event()
@@ -101,6 +117,12 @@ class Outbox:
         """Work for ever."""
         while True:
             await self._wake.wait()
+            if self._awaits_round:
+                # One step for the tables, one for the QueryActor. One system call is saved for each
+                # answer by this.
+                self._awaits_round = False
+                await trio.lowlevel.checkpoint()
+                await trio.lowlevel.checkpoint()
             until = self.runtime.monotonic() + _SLICE_SECONDS
             while self._ready:
                 session = self._ready.popleft()

@@ -22,6 +22,7 @@ from flow_backend.actors.messages import (
     QueryMessage,
     QueryResult,
     ReaderFreed,
+    Round,
     RunEnded,
     SessionKey,
     Subscribe,
@@ -140,6 +141,7 @@ class QueryActor:
     runs: int = 0
     rounds: int = 0
     _sliced_at: float = 0.0
+    _last_round: Round | None = None
     _running: dict[LiveQueryId, LiveQuery] = field(factory=dict[LiveQueryId, LiveQuery])
 
     async def run(self) -> None:
@@ -428,8 +430,9 @@ class QueryActor:
         self.tables[table].put(Unsubscribe(live.id, self.frontier.tell(table)))
 
     def _deliver(self, watcher: Watcher) -> None:
-        done = watcher.finish_round()
+        done = watcher.finish_round(self._last_round)
         if done is not None:
+            self._last_round = done
             watcher.rounds.put(done)
 
 

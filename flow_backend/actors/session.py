@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from itertools import chain
 from typing import assert_never
 
 import structlog
@@ -120,6 +121,7 @@ class SessionActor:
     _answers: deque[MutationDone | ActionDone] = field(factory=deque[MutationDone | ActionDone])
     _round: Round | None = None
     _is_ready: bool = False
+    _takes_chunks: bool = field(init=False)
     _mutations_out: int = 0
     _actions_out: int = 0
     _room: trio.Event = field(factory=trio.Event)
@@ -127,6 +129,9 @@ class SessionActor:
     _is_closing: bool = False
     _awaits_drain: bool = False
     _observed_ts: CommitTs = NO_COMMIT
+
+    def __attrs_post_init__(self) -> None:
+        self._takes_chunks = self.client.takes_chunks
 
     # --- From the client -------------------------------------------------------------------------
 
@@ -265,6 +270,8 @@ class SessionActor:
             case MutationDone():
                 self._mutations_out -= 1
                 self._answers.append(message)
+                self._be_ready(awaits_round=True)
+                return
             case ActionDone():
                 self._actions_out -= 1
                 self._answers.append(message)
@@ -282,10 +289,10 @@ class SessionActor:
                 assert_never(message)
         self._be_ready()
 
-    def _be_ready(self) -> None:
+    def _be_ready(self, *, awaits_round: bool = False) -> None:
         if not self._is_ready:
             self._is_ready = True
-            self.outbox.ready(self)
+            self.outbox.ready(self, awaits_round=awaits_round)
 
     def _resubscribe(self) -> None:
         """Tell a new QueryActor all that the client has open."""
@@ -302,16 +309,20 @@ class SessionActor:
         self._is_ready = False
         if self._ended:
             return
+        frames: list[Frame] = []
         while self._answers:
             # Before the round, so that no transition overtakes the answer that it goes with.
-            self._answer(self._answers.popleft())
+            frames.append(self.text_frame([self._answer(self._answers.popleft())]))
         if self._round is not None and self._round.ts >= self._observed_ts:
             if self.transport.unsent_bytes:
                 # The next transition covers all that comes until the client has read this one.
                 self._await_drain()
             else:
                 done, self._round = self._round, None
-                self._transition(done)
+                self._transition(done, frames)
+        if frames:
+            # What goes together is written together: it is one system call.
+            self.transport.push(frames[0] if len(frames) == 1 else tuple(chain(*frames)))
         if not self._room.is_set():
             self._look_for_room()
 
@@ -324,7 +335,7 @@ class SessionActor:
         self._awaits_drain = False
         self._be_ready()
 
-    def _answer(self, message: MutationDone | ActionDone) -> None:
+    def _answer(self, message: MutationDone | ActionDone) -> bytes:
         request_id = message.request_id
         assert request_id is not None, message
         self.state.answered(request_id)
@@ -333,31 +344,23 @@ class SessionActor:
             result = outcome.result
             if isinstance(result, Done):
                 ts = outcome.ts if outcome.ts is not None else NO_COMMIT
-                text = codec.mutation_response(request_id, result.result, ts, result.log_lines)
-            else:
-                text = codec.mutation_failed(
-                    request_id, result.message, result.log_lines, result.data
-                )
-        else:
-            result = message.result
-            if isinstance(result, Done):
-                text = codec.action_response(request_id, result.result, result.log_lines)
-            else:
-                text = codec.action_failed(
-                    request_id, result.message, result.log_lines, result.data
-                )
-        self.transport.push(self.text_frame([text]))
+                return codec.mutation_response(request_id, result.result, ts, result.log_lines)
+            return codec.mutation_failed(request_id, result.message, result.log_lines, result.data)
+        result = message.result
+        if isinstance(result, Done):
+            return codec.action_response(request_id, result.result, result.log_lines)
+        return codec.action_failed(request_id, result.message, result.log_lines, result.data)
 
-    def _transition(self, done: Round) -> None:
+    def _transition(self, done: Round, frames: list[Frame]) -> None:
         start, end = self.state.advance(done.ts, done.query_set, done.identity)
         for query_id, result in done.changes.items():
             if result.journal is not None:
                 self.state.keep_journal(query_id, result.journal)
-        if self.client.takes_chunks and _size(done) > self.limits.chunk_bytes:
-            for frame in self._chunks(done, start, end):
-                self.transport.push(frame)
-            return
-        self.transport.push(self.outbox.frames.transition(start, end, done))
+        frame = self.outbox.frames.transition(start, end, done)
+        if self._takes_chunks and sum(map(len, frame)) > self.limits.chunk_bytes:
+            frames.extend(self._chunks(done, start, end))
+        else:
+            frames.append(frame)
 
     def _chunks(self, done: Round, start: Version, end: Version) -> list[Frame]:
         changes = [(i, result.body, result.updated) for i, result in done.changes.items()]
@@ -398,7 +401,3 @@ def _in_component(path: str, component: str | None) -> str:
 def _wire(args: Arguments) -> JsonValue:
     # What is no object is refused by the function, as wrong arguments are.
     return args if isinstance(args, dict) else None
-
-
-def _size(done: Round) -> int:
-    return sum(len(result.body) for result in done.changes.values())

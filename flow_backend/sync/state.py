@@ -264,15 +264,15 @@ class SyncState:
         start = self._sent
         if self._phase is not Phase.LIVE:
             raise LocalProtocolError(f"A transition on a connection that is {self._phase.name}.")
-        for name, before, after, bound in (
-            ("ts", start.ts, ts, LAST_TS),
-            ("query set", start.query_set, query_set, self._query_set),
-            ("identity", start.identity, identity, self._accepted_identity),
+        if not (
+            start.ts <= ts <= LAST_TS
+            and start.query_set <= query_set <= self._query_set
+            and start.identity <= identity <= self._accepted_identity
         ):
-            if not before <= after <= bound:
-                raise LocalProtocolError(
-                    f"A transition from {name} {before} to {after}; at most {bound} is possible."
-                )
+            raise LocalProtocolError(
+                f"A transition from {start} to timestamp {ts}, query set {query_set} and identity "
+                f"{identity}; at most {self._query_set} and {self._accepted_identity} are possible."
+            )
         self._sent = Version(query_set, ts, identity)
         return start, self._sent
 
