@@ -172,10 +172,10 @@ class RangeMap(Generic[O]):
             if not each.is_point:
                 self._trees[each.index].discard(each.start, each.stop, owner)
                 continue
-            owners = self._points[each.index, each.start]
+            owners = self._points.get((each.index, each.start), {})
             owners.pop(owner, None)
-            if not owners:
-                del self._points[each.index, each.start]
+            if not owners:  # Also if the owner has named the same key twice.
+                self._points.pop((each.index, each.start), None)
 
     def touched_by(self, rows: Iterable[RowKeys]) -> set[O]:
         """Give the owners who read a key of one of these rows, in any index."""

@@ -81,6 +81,7 @@ class SimClient:
         connect: opens a connection; None if there is no server at the moment.
         results: what the client shows, by query id; the whole of it is true at ``version.ts``.
         seen_ts: the newest timestamp of any transition.
+        observed_ts: the newest of any transition or answer, which it names when it connects.
         slow_seconds: how long it leaves each message unread, at most.
 
     Raises (in ``run``): ProtocolViolation.
@@ -103,7 +104,7 @@ class SimClient:
     connections: int = 0
     slow_seconds: float = 0.0
     close_codes: list[int] = field(factory=list[int])
-    _observed_ts: CommitTs = NO_COMMIT
+    observed_ts: CommitTs = NO_COMMIT
     _last_query: int = -1
     _last_request: int = -1
     _query_set: int = 0
@@ -187,8 +188,8 @@ class SimClient:
             "lastCloseReason": "InitialConnect",
         }
         self.connections += 1
-        if self._observed_ts:
-            hello["maxObservedTimestamp"] = encode_ts(self._observed_ts)
+        if self.observed_ts:
+            hello["maxObservedTimestamp"] = encode_ts(self.observed_ts)
         self._send(hello)
         if self.token is not None:
             self._authenticate()
@@ -308,7 +309,7 @@ class SimClient:
         if request.kind == "Action" or not message["success"]:
             self._settle(request)
             return
-        self._observed_ts = max(self._observed_ts, request.ts)
+        self.observed_ts = max(self.observed_ts, request.ts)
         if request.sends == 1:
             self._hold(
                 request.ts > self.version.ts,
@@ -329,7 +330,7 @@ class SimClient:
             f"a transition from {start} to {end}, having seen {self.seen_ts}",
         )
         self.version, self.seen_ts = end, end.ts
-        self._observed_ts = max(self._observed_ts, end.ts)
+        self.observed_ts = max(self.observed_ts, end.ts)
         for each in message["modifications"]:
             self._modify(each)
         for query_id, query in self.queries.items():

@@ -1,6 +1,7 @@
 """A connection in memory: it delays, it can be cut, and its reader may be slow."""
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 import trio
@@ -11,6 +12,14 @@ from flow_backend.testing.sim import SimRuntime
 
 ABNORMAL: Final = 1006
 """The close code that a client sees when its socket just ends."""
+
+
+_END: Final = b"\n"
+
+
+def sim_frame(parts: Sequence[bytes]) -> Frame:
+    """Frame a message, in the place of a WebSocket header: JSON as it is sent has no line ends."""
+    return (*parts, _END)
 
 
 @define
@@ -89,12 +98,12 @@ class SimLink:
         return self._up.messages.popleft()
 
     def push(self, frame: Frame) -> None:
-        """Write a frame; after the end it does nothing."""
+        """Write frames of :func:`sim_frame`; after the end it does nothing."""
         if self.close_code is not None or self._down.is_ended:
             return
-        message = b"".join(frame)
-        self._queued_bytes += len(message)
-        self._down.add(message)
+        for message in b"".join(frame).split(_END)[:-1]:
+            self._queued_bytes += len(message)
+            self._down.add(message)
 
     @property
     def unsent_bytes(self) -> int:

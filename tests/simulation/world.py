@@ -19,7 +19,7 @@ from flow_backend.storage.files import DATABASE
 from flow_backend.storage.sqlite import open_storage
 from flow_backend.sync.client_identity import ClientIdentity
 from flow_backend.testing.client import Request, SimClient
-from flow_backend.testing.link import SimLink
+from flow_backend.testing.link import SimLink, sim_frame
 from flow_backend.testing.sim import NoDeadlines, SimDurations, SimRuntime
 from flow_backend.values.value import JsonValue
 from tests.simulation.app import sim_app
@@ -113,7 +113,7 @@ class World:
                         APP,
                         storage,
                         self.runtime,
-                        text_frame=tuple,
+                        text_frame=sim_frame,
                         deadlines=NoDeadlines(),
                         settings=self._settings(),
                         verify_user=self._verify,
