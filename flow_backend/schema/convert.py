@@ -14,9 +14,9 @@ from attrs import define, field
 from flow_backend.errors import SchemaError
 from flow_backend.schema import classes, families
 from flow_backend.schema.classes import ObjectField, wire_fields
-from flow_backend.schema.document import Document
+from flow_backend.schema.document import Document, Id
 from flow_backend.schema.families import is_id, is_union, name_of, table_of_id
-from flow_backend.schema.hook_table import HookTable, Rule
+from flow_backend.schema.hook_table import HookTable
 from flow_backend.schema.hooks import simple_hooks, structure_any
 from flow_backend.schema.mismatch import Hooks, Mismatch, Structure, Unstructure, mismatch_of, shown
 from flow_backend.schema.pages import PaginationOptions
@@ -109,30 +109,17 @@ def _table_of(
 
     ``document`` makes what a document among decoded values becomes.
     """
-    table = HookTable(simple_hooks())
-    anything = (structure_any, classes.unstructure_any(table))
-    table.exact[Any] = table.exact[object] = anything
-
-    def family(
-        fits: Callable[[Any], bool],
-        structure: Callable[[Any], Structure],
-        unstructure: Callable[[Any], Unstructure],
-    ) -> None:
-        table.rules.append(Rule(fits, structure, unstructure))
+    table = HookTable()
+    family = table.register_family
 
     def pair(fits: Callable[[Any], bool], hooks: Callable[[Any], Hooks]) -> None:
         family(fits, lambda t: hooks(t)[0], lambda t: hooks(t)[1])
 
-    pair(is_id, lambda t: families.id_hooks(numbers, t))
-    pair(is_union, lambda t: families.union_hooks(table, t))
-    pair(families.is_literal, families.literal_hooks)
-    pair(families.is_sequence, lambda t: families.sequence_hooks(table, t))
-    pair(families.is_record, lambda t: families.record_hooks(table, t))
-    pair(classes.is_page, lambda t: classes.page_hooks(table, t))
+    # Documents, pages and their options are attrs classes, too: the last that fits decides.
     family(
-        lambda t: t is PaginationOptions,
-        lambda _: classes.structure_options(table),
-        lambda _: classes.unstructure_options,
+        lambda t: attrs.has(get_origin(t) or t),
+        lambda t: classes.structure_class(table, t),
+        lambda t: classes.unstructure_class(table, t),
     )
     family(
         classes.is_document,
@@ -140,13 +127,25 @@ def _table_of(
         lambda t: classes.unstructure_document(table, t),
     )
     family(
-        lambda t: attrs.has(get_origin(t) or t),
-        lambda t: classes.structure_class(table, t),
-        lambda t: classes.unstructure_class(table, t),
+        lambda t: t is PaginationOptions,
+        lambda _: classes.structure_options(table),
+        lambda _: classes.unstructure_options,
     )
     family(
         lambda t: get_origin(t) is Annotated,
         lambda t: table.get_structure_hook(get_args(t)[0]),
         lambda t: table.get_unstructure_hook(get_args(t)[0]),
     )
+    pair(classes.is_page, lambda t: classes.page_hooks(table, t))
+    pair(families.is_record, lambda t: families.record_hooks(table, t))
+    pair(families.is_sequence, lambda t: families.sequence_hooks(table, t))
+    pair(families.is_literal, families.literal_hooks)
+    pair(families.is_union, lambda t: families.union_hooks(table, t))
+    pair(is_id, lambda t: families.id_hooks(numbers, t))
+
+    anything = (structure_any, classes.unstructure_any(table))
+    of_any_table = families.id_hooks(numbers, Id)  # Id is a class, and one of strings.
+    single = {**simple_hooks(), Any: anything, object: anything, Id: of_any_table}
+    for annotation, hooks in single.items():
+        table.register(annotation, hooks)
     return table
