@@ -14,6 +14,36 @@ from attrs import define, field, frozen
 T = TypeVar("T")
 
 
+_WAITED_SECONDS = 0.02
+"""A busy machine hardly makes a short run look this long: such a run has waited for something."""
+
+
+class Watch(Protocol):
+    """Measures how long a function runs."""
+
+    def seconds(self) -> float:
+        """Give the seconds since it was made, in the same thread."""
+        ...
+
+
+class Stopwatch:
+    """How long a function runs: in processor time, so that other programs do not make it look slow.
+
+    A long run counts by the wall, for it may have waited for the disk.
+    """
+
+    __slots__ = ("_cpu_started", "_started")
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+        self._cpu_started = time.thread_time()
+
+    def seconds(self) -> float:
+        """Give the seconds since it was made, in the same thread."""
+        seconds = time.perf_counter() - self._started
+        return seconds if seconds > _WAITED_SECONDS else time.thread_time() - self._cpu_started
+
+
 @frozen
 class Finished(Generic[T]):
     """A piece of work ended with ``value``, or with ``error`` if that is not None."""
@@ -55,6 +85,10 @@ class Runtime(Protocol):
 
     def monotonic(self) -> float:
         """Seconds from an arbitrary point; never goes back."""
+        ...
+
+    def stopwatch(self) -> Watch:
+        """Start to measure how long a function runs in this thread."""
         ...
 
     def worker(self, name: str) -> Worker:
@@ -130,6 +164,10 @@ class SystemRuntime:
     def monotonic(self) -> float:
         """Seconds from an arbitrary point."""
         return time.monotonic()
+
+    def stopwatch(self) -> Watch:
+        """Start to measure processor time, or the wall's if much of that goes by."""
+        return Stopwatch()
 
     def worker(self, name: str) -> Worker:
         """Start a thread."""

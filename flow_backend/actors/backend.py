@@ -8,6 +8,7 @@ import trio
 from attrs import define, field, frozen
 
 from flow_backend.actors.action import ActionActor
+from flow_backend.actors.durations import Durations
 from flow_backend.actors.mailbox import Mailbox, Reply
 from flow_backend.actors.messages import (
     ActionDone,
@@ -28,7 +29,7 @@ from flow_backend.actors.messages import (
 from flow_backend.actors.mutation import BatchSize, MutationActor
 from flow_backend.actors.outbox import FrameCache, Outbox, TextFrame
 from flow_backend.actors.query import Frontier, QueryActor
-from flow_backend.actors.reading import Durations, ReadPool, open_pool
+from flow_backend.actors.reading import ReadPool, open_pool
 from flow_backend.actors.session import Authenticated, SessionActor, SessionLimits
 from flow_backend.actors.supervisor import RestartIntensity, Supervisor
 from flow_backend.actors.table import TableActor
@@ -339,6 +340,7 @@ async def open_backend(
         seed=lambda: runtime.random.getrandbits(64),
         env=settings.env,
         redact=settings.redact,
+        stopwatch=runtime.stopwatch,
     )
     pool = open_pool(storage, runner, runtime, Durations(), settings.readers)
     snapshot = storage.open_snapshot()
@@ -407,6 +409,7 @@ def _assemble(
             worker=machine.writer,
             runner=runner,
             runtime=runtime,
+            durations=pool.durations,
             size=BatchSize(settings.batch_max),
         ),
         tables={

@@ -7,6 +7,7 @@ import orjson
 import trio
 from attrs import define, field
 
+from flow_backend.actors.durations import FAST_SECONDS, Durations
 from flow_backend.actors.live import LiveQueries, LiveQuery, Watcher
 from flow_backend.actors.mailbox import Mailbox
 from flow_backend.actors.messages import (
@@ -31,7 +32,7 @@ from flow_backend.actors.messages import (
     Unsubscribe,
 )
 from flow_backend.actors.outbox import Outbox
-from flow_backend.actors.reading import FAST_SECONDS, Durations, ReadPool, ReadWorker
+from flow_backend.actors.reading import ReadPool, ReadWorker
 from flow_backend.functions.context import Log
 from flow_backend.functions.limits import Limits
 from flow_backend.functions.runner import QueryRun, Runner

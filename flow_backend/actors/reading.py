@@ -1,11 +1,11 @@
-"""Reading beside the loop: workers with snapshots of their own, and how long functions take."""
+"""Reading beside the loop: workers with snapshots of their own."""
 
-from collections import deque
 from collections.abc import Callable
 
 import trio
 from attrs import define, field
 
+from flow_backend.actors.durations import Durations
 from flow_backend.actors.messages import Call, QueryDone
 from flow_backend.errors import Overloaded, SnapshotTooOld
 from flow_backend.functions.runner import QueryRun, Runner
@@ -13,44 +13,8 @@ from flow_backend.runtime import Runtime, Worker
 from flow_backend.storage.base import Snapshot, Storage
 from flow_backend.values.timestamp import CommitTs
 
-FAST_SECONDS = 0.001
-"""Functions that take less run on the loop: going to a thread costs a tenth of that."""
-
-VERY_SLOW_SECONDS = 0.05
 EXPRESS_SECONDS = 0.1
 """One worker is for functions below this, so that a few very slow ones do not stop all others."""
-
-
-@define
-class Durations:
-    """How long each function takes, in seconds, by its last four runs.
-
-    One slow run among them may be the machine's fault and is passed over, unless it was very slow.
-    """
-
-    _last: dict[str, deque[float]] = field(factory=dict[str, deque[float]])
-
-    def learn(self, path: str, seconds: float) -> None:
-        """Note a run."""
-        last = self._last.get(path)
-        if last is None:
-            last = self._last[path] = deque(maxlen=4)
-        last.append(seconds)
-
-    def of(self, path: str) -> float | None:
-        """Give the expected duration, None if the function never ran."""
-        last = self._last.get(path)
-        if not last:
-            return None
-        ordered = sorted(last)
-        if len(ordered) == 1 or ordered[-1] > VERY_SLOW_SECONDS:
-            return ordered[-1]
-        return ordered[-2]
-
-    def is_fast(self, path: str) -> bool:
-        """Say whether the function may run on the loop."""
-        seconds = self.of(path)
-        return seconds is not None and seconds < FAST_SECONDS
 
 
 @define(eq=False)

@@ -2,7 +2,6 @@
 
 import hashlib
 import sys
-import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final
@@ -43,6 +42,7 @@ from flow_backend.functions.reads import Reads
 from flow_backend.functions.registry import BoundApp
 from flow_backend.functions.seed import Seed
 from flow_backend.functions.validate import shown_path
+from flow_backend.runtime import Stopwatch, Watch
 from flow_backend.schema.document import Instant
 from flow_backend.storage.base import Done, InterruptedRead, Reader, Refused, TableName, Transaction
 from flow_backend.values.encode import encode
@@ -146,19 +146,6 @@ def _nothing() -> None:
     """Interrupt nothing: this reader's reads are short, or its own affair."""
 
 
-_WAITED_SECONDS: Final = 0.02
-"""A busy machine hardly makes a short run look this long: such a run has waited for something."""
-
-
-def _seconds_since(started: float, cpu_started: float) -> float:
-    """Say how long a run took: in processor time, so that other programs do not make it look slow.
-
-    A long one counts by the wall, for it may have waited for the disk.
-    """
-    seconds = time.perf_counter() - started
-    return seconds if seconds > _WAITED_SECONDS else time.thread_time() - cpu_started
-
-
 @define(kw_only=True)
 class Runner:
     """Runs the functions of one app.
@@ -173,6 +160,7 @@ class Runner:
     seed: Callable[[], int]
     env: Mapping[str, str] = field(factory=dict[str, str])
     redact: bool = False
+    stopwatch: Callable[[], Watch] = Stopwatch
 
     def query(
         self,
@@ -184,7 +172,7 @@ class Runner:
         interrupt: Callable[[], None] = _nothing,
     ) -> QueryRun:
         """Run a query at the reader's timestamp."""
-        started, cpu_started = time.perf_counter(), time.thread_time()
+        watch = self.stopwatch()
         reads = Reads()
         pages = Pages(journal)
         budget = Budget(self.limits)
@@ -196,7 +184,7 @@ class Runner:
             reads.read_set(),
             pages.journal if pages.used else None,
             call.auth.looked,
-            _seconds_since(started, cpu_started),
+            watch.seconds(),
         )
 
     def mutation(

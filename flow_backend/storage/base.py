@@ -222,8 +222,16 @@ class Committed:
     )
 
 
+@frozen
+class Executed:
+    """A batch that was run and is not committed yet: ``writes`` is None if there is nothing to."""
+
+    outcomes: tuple[Outcome, ...]
+    writes: Mapping[TableName, tuple[Write, ...]] | None
+
+
 class Writer(Protocol):
-    """The only write connection. All calls from one thread, but for ``interrupt``."""
+    """The only write connection. One call at a time, from any thread; ``interrupt`` is apart."""
 
     @property
     def last_ts(self) -> CommitTs:
@@ -240,6 +248,22 @@ class Writer(Protocol):
         Raises:
             NotCommitted: the disk refused before COMMIT (full, interrupted); none of it happened.
             StorageError: an error inside COMMIT; the process must end (guarantee B6).
+        """
+        ...
+
+    def execute(self, jobs: Sequence[Job]) -> Executed:
+        """Run the jobs as :meth:`commit` does, and leave the transaction open.
+
+        Nothing of it may be told to anybody before :meth:`finish`, which must come next.
+
+        Raises: NotCommitted, StorageError.
+        """
+        ...
+
+    def finish(self, executed: Executed) -> Committed:
+        """Commit what was executed: the part that waits for the disk.
+
+        Raises: StorageError.
         """
         ...
 

@@ -15,6 +15,7 @@ from flow_backend.storage import commit_log, failures
 from flow_backend.storage.base import (
     Committed,
     Done,
+    Executed,
     InterruptedRead,
     Job,
     Outcome,
@@ -128,6 +129,10 @@ class StoredWriter:
 
     def commit(self, jobs: Sequence[Job]) -> Committed:
         """Run the jobs in order, each in a savepoint, and commit them together, durably."""
+        return self.finish(self.execute(jobs))
+
+    def execute(self, jobs: Sequence[Job]) -> Executed:
+        """Run the jobs in order, each in a savepoint; :meth:`finish` commits them."""
         batch = _Batch()
         self._begin()
         try:
@@ -142,11 +147,17 @@ class StoredWriter:
             raise
         if not changed:
             self._roll_back()
-            return Committed(self.last_ts, outcomes)
+            return Executed(outcomes, None)
+        return Executed(outcomes, batch.writes())
+
+    def finish(self, executed: Executed) -> Committed:
+        """Commit what :meth:`execute` ran, durably."""
+        if executed.writes is None:
+            return Committed(self.last_ts, executed.outcomes)
         self._end()
         if self._log_bytes >= self._settings.checkpoint_bytes:
             self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
-        return Committed(self.last_ts, outcomes, batch.writes())
+        return Committed(self.last_ts, executed.outcomes, executed.writes)
 
     def mark_past(self, ts: CommitTs) -> CommitTs:
         """Commit an empty marker above ``ts``."""
