@@ -11,13 +11,14 @@ import trio._core._run as scheduler
 from attrs import define, field
 from trio.testing import MockClock
 
-from flow_backend.actors.reading import FAST_SECONDS, Durations
+from flow_backend.actors.backend import Backend
 from flow_backend.functions.limits import Limits
-from flow_backend.runtime import Finished, Worker, wait_for
+from flow_backend.runtime import Finished, Watch, Worker, wait_for
 
 T = TypeVar("T")
 
 START_NS: Final = 1_800_000_000_000_000_000
+_DURATIONS: Final = "durations"
 _FLAG: Final = "_ALLOW_DETERMINISTIC_SCHEDULING"
 _VIRTUAL_SECONDS_MAX: Final = 86_400.0
 
@@ -73,6 +74,10 @@ class SimRuntime:
     def monotonic(self) -> float:
         """Give the virtual time, in seconds."""
         return trio.current_time()
+
+    def stopwatch(self) -> Watch:
+        """Give a watch that stands still: no decision may follow the real time."""
+        return StoppedWatch()
 
     def worker(self, name: str) -> Worker:
         """Start a worker that is no thread: its work is done on the loop, at chosen moments."""
@@ -154,6 +159,14 @@ class SimWorker:
         self._arrived.set()
 
 
+class StoppedWatch:
+    """Implements :class:`flow_backend.runtime.Watch`: functions take no time here."""
+
+    def seconds(self) -> float:
+        """Give nothing."""
+        return 0.0
+
+
 @define
 class Unwatched:
     """Implements :class:`flow_backend.functions.limits.Watched`, and watches nothing."""
@@ -177,14 +190,33 @@ class NoDeadlines:
 
 
 @define
-class SimDurations(Durations):
-    """Durations by chance: what a function really took would differ from run to run."""
+class SimDurations:
+    """Stands for the actors' durations: what a function really took differs from run to run.
 
-    random: Random = field(kw_only=True)
-    slow_share: float = field(default=0.4, kw_only=True)
+    Each run makes its function fast or slow for the next one, by chance.
+    """
+
+    random: Random
+    slow_share: float = 0.4
+    _slow: dict[str, bool] = field(factory=dict[str, bool])
 
     def learn(self, path: str, seconds: float) -> None:
         """Make the function fast or slow for its next run."""
         del seconds
-        is_slow = self.random.random() < self.slow_share
-        self._last[path] = deque([FAST_SECONDS * (10.0 if is_slow else 0.1)])
+        self._slow[path] = self.random.random() < self.slow_share
+
+    def of(self, path: str) -> float | None:
+        """Give the expected duration, None if the function never ran."""
+        is_slow = self._slow.get(path)
+        return None if is_slow is None else float(is_slow)
+
+    def is_fast(self, path: str) -> bool:
+        """Say whether the function may run on the loop."""
+        return self._slow.get(path) is False
+
+
+def take_durations(backend: Backend, durations: object) -> None:
+    """Let a backend go by these durations, and by no clock of the real machine."""
+    for actor in (backend.pool, backend.query_actor, backend.mutation):
+        if hasattr(actor, "durations"):
+            setattr(actor, _DURATIONS, durations)

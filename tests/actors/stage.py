@@ -10,7 +10,6 @@ from trio.testing import wait_all_tasks_blocked
 
 from flow_backend.actors.backend import Backend, BackendSettings, open_backend
 from flow_backend.actors.live import LiveQuery
-from flow_backend.actors.reading import Durations
 from flow_backend.actors.session import Authenticated
 from flow_backend.auth.identity import Identity
 from flow_backend.functions.context import Caller
@@ -18,20 +17,27 @@ from flow_backend.storage.sqlite import open_memory_storage
 from flow_backend.sync.client_identity import ClientIdentity
 from flow_backend.testing.client import SimClient
 from flow_backend.testing.link import SimLink, sim_frame
-from flow_backend.testing.sim import NoDeadlines, SimRuntime
+from flow_backend.testing.sim import NoDeadlines, SimRuntime, take_durations
 from flow_backend.values.value import JsonValue
 from tests.simulation.app import sim_app
 
 APP = sim_app()
 
 
-class AllFast(Durations):
-    """Every function runs on the loop, but for those in ``slow``."""
+@define
+class AllFast:
+    """Stands for the durations: every function runs on the loop, but for those in ``slow``."""
 
     slow: frozenset[str] = frozenset()
 
+    def learn(self, path: str, seconds: float) -> None:
+        pass
+
     def of(self, path: str) -> float | None:
         return 1.0 if path in self.slow else 0.0
+
+    def is_fast(self, path: str) -> bool:
+        return path not in self.slow
 
 
 @define(eq=False)
@@ -115,7 +121,7 @@ async def stage(settings: BackendSettings | None = None) -> AsyncGenerator[Stage
             trio.open_nursery() as nursery,
         ):
             durations = AllFast()
-            backend.pool.durations = backend.query_actor.durations = durations
+            take_durations(backend, durations)
             yield Stage(backend, runtime, nursery, durations)
             nursery.cancel_scope.cancel()
     finally:

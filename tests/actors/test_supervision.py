@@ -123,11 +123,13 @@ async def test_a_session_that_fails_takes_its_socket_along_and_no_more(
 ) -> None:
     """H: 1011, and the client comes back with all that it watches."""
     async with stage() as on:
-        broken, other = on.client(), on.client()
-        for client in (broken, other):
-            client.subscribe("s:entries", of="a")
-            await client.wait_results()
-        session = next(iter(on.backend.sessions.values()))
+        broken = on.client()
+        broken.subscribe("s:entries", of="a")
+        await broken.wait_results()
+        [session] = on.backend.sessions.values()
+        other = on.client()
+        other.subscribe("s:entries", of="a")
+        await other.wait_results()
 
         session.text_frame = None  # type: ignore[assignment]  # It fails in its next answer.
         request = broken.mutate("s:append", token="1", to="a")

@@ -1,14 +1,13 @@
 """What was committed, seen from outside the server: a tap between it and its storage."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any, cast
 
 import orjson
 from attrs import define, field
 
 from flow_backend.storage.base import (
-    Committed,
     IndexBounds,
-    Job,
     Snapshot,
     Storage,
     TableName,
@@ -62,35 +61,24 @@ def outcome(tables: Tables, query: OpenQuery, who: str | None) -> QueryOutcome:
     return expected(tables, query.path, query.args, who)
 
 
-@define
 class TappedWriter:
-    """Implements Writer: the real one, and ``look`` after each commit."""
+    """Stands for a Writer: the real one, and ``look`` after whatever puts something on disk."""
 
-    inner: Writer
-    look: Callable[[], None]
+    def __init__(self, inner: Writer, look: Callable[[], None]) -> None:
+        self._inner = inner
+        self._look = look
 
-    @property
-    def last_ts(self) -> CommitTs:
-        return self.inner.last_ts
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name not in {"commit", "finish", "mark_past"}:
+            return found
 
-    def commit(self, jobs: Sequence[Job]) -> Committed:
-        committed = self.inner.commit(jobs)
-        self.look()
-        return committed
+        def tapped(argument: Any) -> Any:
+            committed = found(argument)
+            self._look()
+            return committed
 
-    def mark_past(self, ts: CommitTs) -> CommitTs:
-        marked = self.inner.mark_past(ts)
-        self.look()
-        return marked
-
-    def maintain(self) -> None:
-        self.inner.maintain()
-
-    def interrupt(self) -> None:
-        self.inner.interrupt()
-
-    def close(self) -> None:
-        self.inner.close()
+        return tapped
 
 
 class TappedStorage:
@@ -102,7 +90,7 @@ class TappedStorage:
         self._snapshot = inner.open_snapshot()
         self.tables = inner.tables
         self.table_numbers = inner.table_numbers
-        self.writer: Writer = TappedWriter(inner.writer, self.look)
+        self.writer = cast("Writer", TappedWriter(inner.writer, self.look))
         self.is_alive = True
         self.look()
 

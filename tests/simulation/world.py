@@ -20,7 +20,7 @@ from flow_backend.storage.sqlite import open_storage
 from flow_backend.sync.client_identity import ClientIdentity
 from flow_backend.testing.client import Request, SimClient
 from flow_backend.testing.link import SimLink, sim_frame
-from flow_backend.testing.sim import NoDeadlines, SimDurations, SimRuntime
+from flow_backend.testing.sim import NoDeadlines, SimDurations, SimRuntime, take_durations
 from flow_backend.values.value import JsonValue
 from tests.simulation.app import sim_app
 from tests.simulation.history import History, TappedStorage
@@ -120,8 +120,7 @@ class World:
                     ) as backend,
                     trio.open_nursery() as self.sessions,
                 ):
-                    backend.pool.durations = SimDurations(random=self.random)
-                    backend.query_actor.durations = backend.pool.durations
+                    take_durations(backend, SimDurations(self.random))
                     self.tamper(backend)
                     self.backend = backend
                     await ending.wait()
