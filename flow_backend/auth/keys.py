@@ -3,12 +3,14 @@
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from urllib.parse import unquote_to_bytes
 
-import jwt
 import orjson
 from attrs import field, frozen
+
+if TYPE_CHECKING:
+    import jwt
 
 Algorithm = Literal["RS256", "ES256", "EdDSA"]
 
@@ -31,7 +33,7 @@ class PublicKey:
 
     kid: str | None
     algorithm: Algorithm
-    key: jwt.PyJWK = field(repr=False, eq=False)
+    key: "jwt.PyJWK" = field(repr=False, eq=False)
 
 
 @frozen
@@ -88,6 +90,8 @@ def parse_data_url(url: str) -> bytes:
 
 
 def _public_key(entry: dict[str, Any]) -> PublicKey | None:
+    import jwt  # Only here, since its cryptography is slow to load, and few servers need it.
+
     algorithm = _algorithm_of(entry)
     if algorithm is None:
         return None

@@ -11,8 +11,9 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
+from flow._seed import BoardInFile, default_file, read_workspace
 from flow.boards import COLUMNS_MAX, TITLE_MAX
-from flow.cli import BoardInFile, default_file, main, read_workspace
+from flow.cli import main
 from flow.tasks import BODY_MAX, LABEL_MAX, LABELS_MAX
 
 SMALL: dict[str, Any] = {
