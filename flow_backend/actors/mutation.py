@@ -46,7 +46,9 @@ class BatchSize:
 
     def next(self) -> int:
         """Give the size of the next batch."""
-        return max(1, min(self.most, int(self.batch_seconds / self._each_seconds)))
+        if self._each_seconds * self.most <= self.batch_seconds:
+            return self.most
+        return max(1, int(self.batch_seconds / self._each_seconds))
 
     def took(self, count: int, seconds: float) -> None:
         """Learn from a batch; ``seconds`` is what its functions took together."""

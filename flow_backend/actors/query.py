@@ -319,7 +319,12 @@ class QueryActor:
                 # Live runs tell their end by themselves; what reads once would not wake us.
                 self.pool.when_freed(self._reader_freed)
                 continue
-            if worker.snapshot.begin() != ts:
+            try:
+                begun = worker.snapshot.begin()
+            except BaseException:
+                self.pool.give_back(worker)
+                raise
+            if begun != ts:
                 # A commit has come in between: the next round has a newer timestamp for all.
                 self.pool.give_back(worker)
                 continue
