@@ -62,6 +62,10 @@ class Connection(Protocol):
         """Set a pragma, or read it; give what it answers."""
         ...
 
+    def config(self, op: int, *args: int) -> int:
+        """Set an option of the connection, or with -1 read it; give what it is then."""
+        ...
+
     def changes(self) -> int:
         """Say how many rows the last statement wrote."""
         ...

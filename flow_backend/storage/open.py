@@ -70,6 +70,9 @@ def connect(files: Files, settings: StorageSettings, *, read_only: bool) -> Conn
     """
     connection = open_connection(files.database, files.vfs)
     connection.set_busy_timeout(settings.busy_ms)
+    # Otherwise an ordered scan is compiled anew whenever other values are bound to it, in the hope
+    # of statistics that are never gathered here: four times the work of the scan itself.
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     pragmas: dict[str, int | str] = {
         "journal_mode": "wal",
         "synchronous": 2,  # FULL: an acknowledged commit is on disk.
