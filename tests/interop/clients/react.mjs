@@ -116,6 +116,8 @@ const optimistic = async ({ url, titles, added }) => {
   await Promise.all(calls);
   editing = false;
   await edits;
+  // The promises resolve before React has drawn what they tell of.
+  await until(() => states.at(-1).every(([, , column]) => column === "done"));
   report({ states, order: order(messages) });
 };
 
@@ -130,7 +132,10 @@ const refused = async ({ url, titles }) => {
     settled(handle.move({ task: tasks[1], column: "nowhere" })),
     settled(handle.move({ task: tasks[2], column: "done" })),
   ]);
-  await until(() => !states.at(-1).some(([, , column]) => column === "nowhere"));
+  const last = () => states.at(-1).map(([, , column]) => column);
+  await until(
+    () => !last().includes("nowhere") && last().includes("doing") && last().includes("done"),
+  );
   report({ states, outcomes });
 };
 
