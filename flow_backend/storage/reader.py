@@ -16,10 +16,19 @@ class TableReader:
     """Gets and scans.
 
     ``failed`` turns an error of SQLite into the one to raise.
-    Owns: the cursors of the scans under way; all are closed by :meth:`end`.
+    Owns: the cursors of the reads under way; all are closed by :meth:`end`.
     """
 
-    __slots__ = ("_busy", "_connection", "_failed", "_idle", "_period", "_point", "_tables")
+    __slots__ = (
+        "_busy",
+        "_connection",
+        "_failed",
+        "_idle",
+        "_period",
+        "_point",
+        "_reading",
+        "_tables",
+    )
 
     def __init__(
         self,
@@ -31,6 +40,7 @@ class TableReader:
         self._tables = tables
         self._failed = failed
         self._point = connection.cursor()
+        self._reading = False
         self._idle = list[Cursor]()
         self._busy = set[Cursor]()
         self._period = 0
@@ -49,11 +59,15 @@ class TableReader:
 
     def get(self, table: TableName, id: str) -> StoredRow | None:  # The interface's word.
         """Give the row with this id, or None."""
+        stored = self._tables.get(table) or self.table(table)
+        # Whatever comes between the two calls (an interrupt may), end() knows of the statement.
+        self._reading = True
         try:
             # To the end, not fetchone(): a statement that has not ended would hold its snapshot.
-            rows = self._point.execute(self.table(table).get_sql, (id,)).fetchall()
+            rows = self._point.execute(stored.get_sql, (id,)).fetchall()
         except apsw.Error as error:
             raise self._failed(error) from error
+        self._reading = False
         return cast("StoredRow", rows[0]) if rows else None
 
     def scan(self, bounds: IndexBounds, *, descending: bool = False) -> Iterator[StoredRow]:
@@ -64,8 +78,12 @@ class TableReader:
         return self._rows(self.table(bounds.table).scan(bounds, descending), self._period)
 
     def end(self) -> None:
-        """End all scans under way: rows of one period are not read in the next."""
+        """End all reads under way: rows of one period are not read in the next."""
         self._period += 1
+        if self._reading:
+            self._point.close(True)
+            self._point = self._connection.cursor()
+            self._reading = False
         while self._busy:
             self._busy.pop().close(True)
 

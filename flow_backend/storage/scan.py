@@ -6,11 +6,11 @@ the rows in order; no piece skips rows that it has to read.
 """
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from flow_backend.errors import InvalidRange, InvalidValue
 from flow_backend.schema.table import ColumnKind, SqlValue, key_part
-from flow_backend.storage.base import IndexBounds
+from flow_backend.storage.base import IndexBounds, Position
 from flow_backend.storage.keys import Cut, IndexKeys, KeyColumn
 from flow_backend.values.encode import from_wire
 from flow_backend.values.value import JsonValue
@@ -25,6 +25,14 @@ _LEAST: Final[dict[ColumnKind | None, SqlValue]] = {
     ColumnKind.KEY: b"",
 }
 """The least value that is not NULL. SQLite finds `>=` it in an index, but not `IS NOT NULL`."""
+
+
+_PLAIN: Final[dict[ColumnKind | None, type[str | float]]] = {
+    ColumnKind.TEXT: str,
+    ColumnKind.INTEGER: float,
+    ColumnKind.REAL: float,
+}
+"""The type whose wire form is what is bound."""
 
 
 class _Bound(NamedTuple):
@@ -43,6 +51,32 @@ class _Piece(NamedTuple):
     is_null: bool = False
 
 
+class _Plan:
+    """The statements of all scans of one shape: each text, and how many values it takes."""
+
+    __slots__ = ("_columns", "texts")
+
+    def __init__(
+        self,
+        texts: tuple[tuple[str, int], ...],
+        columns: tuple[tuple[KeyColumn, type[str | float] | None], ...],
+    ) -> None:
+        self.texts = texts
+        self._columns = columns
+
+    def bind(self, values: Position) -> tuple[SqlValue, ...]:
+        """Turn the values of the bounds into what is bound.
+
+        Raises: InvalidRange, InvalidValue.
+        """
+        return tuple(
+            [
+                cast("SqlValue", value) if type(value) is plain else _bound_value(column, value)
+                for (column, plain), value in zip(self._columns, values, strict=True)
+            ]
+        )
+
+
 class IndexScan:
     """The SQL texts of the scans of one index; each is built when it is first needed."""
 
@@ -51,12 +85,21 @@ class IndexScan:
         self._select = f"SELECT {row_sql} FROM {table_sql} INDEXED BY {index_sql}"  # noqa: S608  # Quoted names of the schema.
         self._names = tuple(quote(column.name) for column in keys.columns)
         self._texts = dict[tuple[int, str, str, bool, bool], str]()
+        self._plans = dict[tuple[int, int, int, bool], _Plan]()
 
     def statements(self, bounds: IndexBounds, descending: bool) -> list[Statement]:
         """Give the statements whose rows, one after the other, are those of the scan.
 
         Raises: InvalidRange if the bounds do not fit the index.
         """
+        if bounds.after is None and bounds.until is None:
+            prefix, lower, upper = bounds.prefix, bounds.lower, bounds.upper
+            shape = len(prefix), len(lower), len(upper), descending
+            plan = self._plans.get(shape) or self._compile(*shape)
+            if plan is not None:
+                bound = plan.bind(prefix + lower + upper)
+                if None not in bound[len(prefix) :]:
+                    return [(text, bound[:count]) for text, count in plan.texts]
         start, stop = self._keys.span(bounds, descending)
         if start.key >= stop.key:
             return []
@@ -64,6 +107,27 @@ class IndexScan:
         if descending:
             pieces.reverse()
         return [self._statement(piece, descending) for piece in pieces]
+
+    def _compile(self, equal: int, lower: int, upper: int, descending: bool) -> _Plan | None:
+        """Plan all scans of one shape; None if it is not one that a plan can serve.
+
+        A range that begins or ends with null is none either: SQL compares nothing with NULL.
+        """
+        columns = self._keys.columns
+        ranged = bool(lower or upper)
+        known = equal + ranged <= len(columns) and lower <= 1 and upper <= 1
+        if not known or any(column.kind is None for column in columns[: equal + ranged]):
+            return None
+        operators = ">=" if lower else "", "<" if upper else ""
+        texts = [(self._text(equal, *operators, False, descending), equal + lower + upper)]
+        if upper and not lower and columns[equal].nullable:
+            texts.append((self._text(equal, "", "", True, descending), equal))
+            if not descending:
+                texts.reverse()
+        bound = columns[:equal] + columns[equal : equal + 1] * (lower + upper)
+        plan = _Plan(tuple(texts), tuple([(column, _PLAIN.get(column.kind)) for column in bound]))
+        self._plans[equal, lower, upper, descending] = plan
+        return plan
 
     def _pieces(self, start: Cut, stop: Cut) -> Iterator[_Piece]:
         """Cut what lies between two places into pieces, in ascending order."""

@@ -1,5 +1,9 @@
 """What every engine of storage does, whatever it keeps its rows in."""
 
+import sys
+from types import FrameType
+
+import apsw
 import pytest
 
 from flow_backend.errors import DocumentError, InvalidValue, LocalProtocolError
@@ -9,6 +13,7 @@ from flow_backend.storage.base import (
     IndexBounds,
     InterruptedRead,
     Job,
+    Reader,
     Refused,
     RequestKey,
     Storage,
@@ -37,6 +42,7 @@ from tests.storage.support import (
     refused_job,
     remove,
     task,
+    write_connection,
 )
 
 
@@ -467,3 +473,40 @@ def test_rows_may_be_written_while_they_are_scanned(storage: Storage) -> None:
 
     assert seen == [f"{n:02}" for n in range(20)]
     assert all_ids(storage) == seen[1::2]
+
+
+@pytest.mark.parametrize("writes", [True, False])
+def test_an_interrupt_amid_a_get_leaves_no_statement_open(storage: Storage, writes: bool) -> None:
+    """A statement left open would hold its snapshot, and in the writer fail each checkpoint."""
+
+    class Struck(BaseException):
+        """What strikes a thread between any two calls that it makes."""
+
+    def strike(_frame: FrameType, event: str, called: object) -> None:
+        if event == "c_call" and getattr(called, "__name__", "") == "fetchall":
+            raise Struck
+
+    def get_struck(reader: Reader) -> None:
+        before = sys.getprofile()
+        sys.setprofile(strike)
+        try:
+            reader.get(TASKS, "one")
+        except Struck:
+            return
+        finally:
+            sys.setprofile(before)
+        raise AssertionError("nothing was called")
+
+    storage.writer.commit([job(lambda t: add(t, "one"))])
+    snapshot = storage.open_snapshot()
+    if writes:
+        # A commit, so that its own end does not do what is to be done here.
+        storage.writer.commit([job(lambda t: (add(t, "two"), get_struck(t)))])
+    else:
+        snapshot.begin()
+        get_struck(snapshot)
+        snapshot.end()
+
+    write_connection(storage).wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    assert all_ids(storage)[0] == "one"
+    snapshot.close()
