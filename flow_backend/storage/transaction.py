@@ -5,6 +5,7 @@ from math import nextafter
 from typing import cast
 
 import apsw
+import orjson
 from attrs import define
 
 from flow_backend.errors import DocumentError, LocalProtocolError
@@ -12,6 +13,7 @@ from flow_backend.schema.table import RowKeys, SqlValue, WireDocument
 from flow_backend.storage.base import IndexBounds, StoredRow, TableName
 from flow_backend.storage.connection import Connection, Cursor
 from flow_backend.storage.reader import TableReader
+from flow_backend.storage.recent_rows import RecentRows, RowPlace
 from flow_backend.storage.tables import (
     StoredTable,
     encode_document,
@@ -43,8 +45,10 @@ class StoredTransaction:
         "_failed",
         "_now_ms",
         "_reader",
+        "_rows",
         "_savepoints",
         "changes",
+        "touched",
     )
 
     def __init__(
@@ -52,6 +56,7 @@ class StoredTransaction:
         connection: Connection,
         cursor: Cursor,
         reader: TableReader,
+        rows: RecentRows,
         clock: Clock,
         now_ms: float,
         failed: Callable[[apsw.Error], Exception],
@@ -59,12 +64,15 @@ class StoredTransaction:
         self._connection = connection
         self._cursor = cursor
         self._reader = reader
+        self._rows = rows
         self._clock = clock
         self._now_ms = now_ms
         self._failed = failed
         self._savepoints = list[StoredSavepoint]()
         self._ended = False
         self.changes = list[Change]()
+        # Noted before a row is written, so that no interrupt can come between the two.
+        self.touched = list[RowPlace]()
 
     @property
     def now_ms(self) -> float:
@@ -84,7 +92,13 @@ class StoredTransaction:
     def get(self, table: TableName, id: str) -> StoredRow | None:  # The interface's word.
         """Give the row with this id, or None."""
         self._check_open()
-        return self._reader.get(table, id)
+        place = table, id
+        row = self._rows.get(place)
+        if row is None:
+            row = self._reader.get(table, id)
+            if row is not None:
+                self._rows.put(place, row)
+        return row
 
     def scan(self, bounds: IndexBounds, *, descending: bool = False) -> Iterator[StoredRow]:
         """Give the rows in index order; a row written behind the scan's place is not seen."""
@@ -105,6 +119,8 @@ class StoredTransaction:
         if stored.unique_indexes:
             self._refuse_duplicates(stored, values, None)
         created_at = cast("float", document["_creationTime"])
+        place = table, id
+        self._touch(place)
         try:
             self._cursor.execute(stored.insert_sql, (id, created_at, raw, *values))
         except apsw.Error as error:
@@ -112,6 +128,7 @@ class StoredTransaction:
         rowid = self._connection.last_insert_rowid()
         keys = stored.keys.row_keys(document, rowid)
         self.changes.append((stored, id, None, None, keys, raw))
+        self._rows.put(place, (rowid, id, float(created_at), raw, True))
 
     def replace(
         self, table: TableName, before: StoredRow, document: Mapping[str, JsonValue]
@@ -119,24 +136,29 @@ class StoredTransaction:
         """Put a new document in the place of the row ``before``, which was just read."""
         self._check_open()
         stored = self._reader.table(table)
-        rowid, row_id, created_at, old_raw, _ = before
+        rowid, row_id, created_at, old_raw, of_today = before
         assert document["_id"] == row_id, (document["_id"], row_id)
         assert document["_creationTime"] == created_at, (document["_creationTime"], created_at)
-        old = stored.spec.read(old_raw)
+        # Without the reading of defaults, which what was written today has itself.
+        old = orjson.loads(old_raw) if of_today else stored.spec.read(old_raw)
         raw = encode_document(document)
         changed = stored.changed_places(old, document)
         if changed and stored.unique_indexes:
             self._refuse_duplicates(stored, stored.column_values(document), rowid)
         bound = [raw, *stored.values_at(document, changed), rowid]
+        place = table, row_id
+        self._touch(place)
         self._write_one(stored, row_id, stored.update_sql(changed), bound)
         old_keys, keys = stored.keys.replaced_keys(old, document, rowid, changed)
         self.changes.append((stored, row_id, old_keys, old_raw, keys, raw))
+        self._rows.put(place, (rowid, row_id, created_at, raw, True))
 
     def delete(self, table: TableName, before: StoredRow) -> None:
         """Remove the row ``before``, which was just read."""
         self._check_open()
         stored = self._reader.table(table)
         rowid, row_id, _, raw, _ = before
+        self._touch((table, row_id))
         self._write_one(stored, row_id, stored.delete_sql, (rowid,))
         keys = stored.keys.row_keys(self._document(stored, raw), rowid)
         self.changes.append((stored, row_id, keys, raw, None, None))
@@ -146,7 +168,11 @@ class StoredTransaction:
         self._check_open()
         # Names by depth: few texts, so that each is prepared once.
         savepoint = StoredSavepoint(
-            self, f"part{len(self._savepoints)}", len(self.changes), self._clock.created_at
+            self,
+            f"part{len(self._savepoints)}",
+            len(self.changes),
+            len(self.touched),
+            self._clock.created_at,
         )
         self.run(f"SAVEPOINT {savepoint.name}")
         self._savepoints.append(savepoint)
@@ -166,9 +192,15 @@ class StoredTransaction:
         except apsw.Error as error:
             raise self._failed(error) from error
 
-    def forget(self, changes: int, created_at: float) -> None:
-        """Forget all writes but the first so many, and the creation times drawn for them."""
+    def forget(self, changes: int, touched: int, created_at: float) -> None:
+        """Forget all writes but the first so many, and the creation times drawn for them.
+
+        ``touched`` counts the rows that they touched; SQL has undone them already.
+        """
         del self.changes[changes:]
+        # They stay noted: an interrupt may come, and forgetting twice is harmless.
+        for place in self.touched[touched:]:
+            self._rows.forget(place, None)
         self._clock.created_at = created_at
 
     def end(self) -> None:
@@ -179,6 +211,10 @@ class StoredTransaction:
     def _check_open(self) -> None:
         if self._ended:
             raise LocalProtocolError("a transaction was used after its mutation had ended")
+
+    def _touch(self, place: RowPlace) -> None:
+        self.touched.append(place)
+        self._rows.forget(place, None)
 
     def _document(self, stored: StoredTable, raw: bytes) -> WireDocument:
         return stored.spec.read(raw)
@@ -234,14 +270,20 @@ class StoredTransaction:
 class StoredSavepoint:
     """Implements :class:`flow_backend.storage.base.Savepoint`."""
 
-    __slots__ = ("_changes", "_created_at", "_transaction", "name")
+    __slots__ = ("_changes", "_created_at", "_touched", "_transaction", "name")
 
     def __init__(
-        self, transaction: StoredTransaction, name: str, changes: int, created_at: float
+        self,
+        transaction: StoredTransaction,
+        name: str,
+        changes: int,
+        touched: int,
+        created_at: float,
     ) -> None:
         self._transaction = transaction
         self.name = name
         self._changes = changes
+        self._touched = touched
         self._created_at = created_at
 
     def release(self) -> None:
@@ -255,4 +297,4 @@ class StoredSavepoint:
         transaction.close(self)
         transaction.run(f"ROLLBACK TO {self.name}")
         transaction.run(f"RELEASE {self.name}")
-        transaction.forget(self._changes, self._created_at)
+        transaction.forget(self._changes, self._touched, self._created_at)

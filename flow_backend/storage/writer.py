@@ -27,6 +27,7 @@ from flow_backend.storage.base import (
 from flow_backend.storage.commit_log import LogRow
 from flow_backend.storage.connection import Connection
 from flow_backend.storage.reader import TableReader
+from flow_backend.storage.recent_rows import RecentRows
 from flow_backend.storage.request_records import Record, RequestRecords, record_of
 from flow_backend.storage.settings import StorageSettings
 from flow_backend.storage.tables import StoredTable
@@ -104,6 +105,7 @@ class StoredWriter:
         self._connection = connection
         self._cursor = connection.cursor()
         self._reader = TableReader(connection, tables, self._failed)
+        self._rows = RecentRows()
         self._records = RequestRecords(connection)
         # What is on disk; while a batch runs, what it has drawn.
         self._clock = clock
@@ -238,6 +240,7 @@ class StoredWriter:
             self._connection,
             self._cursor,
             self._reader,
+            self._rows,
             self._clock,
             now_ns / _NS_PER_MS,
             self._failed,
@@ -251,7 +254,7 @@ class StoredWriter:
         if isinstance(result, Refused):
             self._cursor.execute("ROLLBACK TO job")
             self._cursor.execute("RELEASE job")
-            self._clock.created_at = created_at
+            transaction.forget(0, 0, created_at)
             return Outcome(result, None)
         self._cursor.execute("RELEASE job")
         return self._done(job, result, transaction.changes, batch, now_ns)
@@ -304,6 +307,7 @@ class StoredWriter:
     def _roll_back(self) -> None:
         """Undo the batch; SQLite may have done it already."""
         self._reader.end()
+        self._rows.clear()
         self._clock.ts = self._durable.ts
         self._clock.created_at = self._durable.created_at
         if self._connection.in_transaction:

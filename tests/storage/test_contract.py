@@ -497,7 +497,12 @@ def test_an_interrupt_amid_a_get_leaves_no_statement_open(storage: Storage, writ
             sys.setprofile(before)
         raise AssertionError("nothing was called")
 
+    def fail(_: Transaction) -> None:
+        raise RuntimeError("This batch fails, so that the writer knows no row any more.")
+
     storage.writer.commit([job(lambda t: add(t, "one"))])
+    with pytest.raises(RuntimeError):
+        storage.writer.commit([job(fail)])
     snapshot = storage.open_snapshot()
     if writes:
         # A commit, so that its own end does not do what is to be done here.
