@@ -5,6 +5,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, time
+from functools import lru_cache
 from types import NoneType
 from typing import Any, Final, Literal, cast, get_args, get_origin
 
@@ -178,26 +179,56 @@ def _column_kind_of_one(kind: Any) -> ColumnKind:
 # --- Reading stored documents ---------------------------------------------------------------------
 
 _PLAIN: Final = frozenset({str, bool, NoneType})
+_KEPT_DOCUMENTS: Final = 2048
+_KEPT_BYTES: Final = 4096
 
 
 def _filler(
     cls: type[Document], types: Mapping[str, Any], spec: TableSpec, converter: TypeConverter
 ) -> Callable[[Document, bytes], None]:
     """Make what decodes a stored document into its slots; it was checked when it was written."""
+    # The slots' own setters go past the frozen class, as object.__setattr__ does, and quicker.
+    puts = [vars(cls)[name].__set__ for name in types]
     fields = [
-        # The slot's own setter goes past the frozen class, as object.__setattr__ does, and quicker.
-        (name, vars(cls)[name].__set__, _from_stored(kind, converter), spec.fields[name].default)
+        (name, _from_stored(kind, converter), spec.fields[name].default)
         for name, kind in types.items()
     ]
 
-    def fill(document: Document, raw: bytes) -> None:
+    def decode(raw: bytes) -> tuple[object, ...]:
         wire = orjson.loads(raw)
-        for name, put, convert, default in fields:
+        values: list[object] = []
+        for name, convert, default in fields:
             # A row of an older schema lacks fields that came later.
             value = wire.get(name, default)
-            put(document, value if convert is None else convert(value))
+            values.append(value if convert is None else convert(value))
+        return tuple(values)
+
+    # Documents that are read again and again (a board, by each move on it) are decoded once. Only
+    # values that nobody can change may be shared.
+    is_shared = all(_is_immutable(kind) for kind in types.values())
+    decode_again = lru_cache(_KEPT_DOCUMENTS)(decode)
+
+    def fill(document: Document, raw: bytes) -> None:
+        values = decode_again(raw) if is_shared and len(raw) <= _KEPT_BYTES else decode(raw)
+        for put, value in zip(puts, values, strict=True):
+            put(document, value)
 
     return fill
+
+
+def _is_immutable(annotation: Any) -> bool:
+    """Say whether no value of this type can be changed, nor anything in it."""
+    if is_union(annotation) or get_origin(annotation) is tuple:
+        return all(_is_immutable(each) for each in get_args(annotation) if each is not Ellipsis)
+    if attrs.has(annotation):
+        props = getattr(annotation, "__attrs_props__", None)
+        fields = attrs.fields(annotation)
+        return bool(props and props.is_frozen) and all(_is_immutable(f.type) for f in fields)
+    return (
+        _is_plain(annotation)
+        or get_origin(annotation) is Literal
+        or annotation in {int, float, bytes, Int64, Instant, date, time}
+    )
 
 
 def _from_stored(annotation: Any, converter: TypeConverter) -> Callable[[Any], object] | None:
