@@ -95,6 +95,16 @@ class Cut(NamedTuple):
     after: bool
 
 
+class KeyParts(NamedTuple):
+    """A row's keys, and what they are made of: the columns' keys, then that of the row's place.
+
+    The place is creation time and row number: what ties are broken by.
+    """
+
+    parts: list[bytes]
+    keys: RowKeys
+
+
 class IndexKeys:
     """The keys of one index."""
 
@@ -183,37 +193,32 @@ class TableKeys:
 
     def row_keys(self, document: WireDocument, rowid: int) -> RowKeys:
         """Give the keys of a row; see :func:`row_keys`."""
-        parts = self._parts(document, rowid)
-        return (
-            sort_key_of_plain(document.get(ID)),
-            parts[-1],
-            *[b"".join(pick(parts)) for pick in self._picks],
-        )
+        return self.key_parts(document, rowid).keys
 
-    def replaced_keys(
-        self, before: WireDocument, after: WireDocument, rowid: int, changed: tuple[int, ...]
-    ) -> tuple[RowKeys, RowKeys]:
-        """Give a row's keys before and after, if only the fields at ``changed`` differ.
+    def key_parts(self, document: WireDocument, rowid: int) -> KeyParts:
+        """Give the keys of a row, and the parts that they are made of."""
+        parts = self._parts(document)
+        parts.append(sort_key_of_plain(document.get(CREATION_TIME)) + _PACK_ROW_NUMBER(rowid))
+        picked = [b"".join(pick(parts)) for pick in self._picks]
+        return KeyParts(parts, (sort_key_of_plain(document.get(ID)), parts[-1], *picked))
 
-        The places are those of ``spec.columns``. Most writes change a field or two, and half of a
-        write's Python is the making of keys.
+    def replaced(
+        self, before: KeyParts, document: WireDocument
+    ) -> tuple[KeyParts, tuple[int, ...]]:
+        """Give the keys of a row's next document, and the places in ``spec.columns`` that changed.
+
+        Most writes change a field or two, and only the keys made of these are made anew. Columns
+        with the same key keep the same value.
         """
-        parts = self._parts(before, rowid)
-        picks = self._picks
-        old = (
-            sort_key_of_plain(before.get(ID)),
-            parts[-1],
-            *[b"".join(pick(parts)) for pick in picks],
-        )
+        parts, was = self._parts(document), before.parts
+        changed = tuple([place for place, part in enumerate(parts) if part != was[place]])
         if not changed:
-            return old, old
-        for place in changed:
-            name, key = self._columns[place]
-            parts[place] = key(after.get(name))
-        new = list(old)
+            return before, changed
+        parts.append(was[-1])
+        keys = list(before.keys)
         for index in self._touched.get(changed) or self._touch(changed):
-            new[index + 2] = b"".join(picks[index](parts))
-        return old, tuple(new)
+            keys[index + 2] = b"".join(self._picks[index](parts))
+        return KeyParts(parts, tuple(keys)), changed
 
     def _touch(self, changed: tuple[int, ...]) -> tuple[int, ...]:
         touched = tuple(
@@ -222,8 +227,7 @@ class TableKeys:
         self._touched[changed] = touched
         return touched
 
-    def _parts(self, document: WireDocument, rowid: int) -> list[bytes]:
-        """Give the keys of the columns, and behind them that of creation time and row number."""
+    def _parts(self, document: WireDocument) -> list[bytes]:
         get = document.get
         parts = list[bytes]()
         for name, key in self._columns:
@@ -235,7 +239,6 @@ class TableKeys:
                 parts.append(_PACK_POSITIVE(0x0D, -value))
             else:
                 parts.append(key(value))
-        parts.append(sort_key_of_plain(get(CREATION_TIME)) + _PACK_ROW_NUMBER(rowid))
         return parts
 
 

@@ -87,16 +87,6 @@ class StoredTable:
         get = document.get
         return [column_value(kind, get(name)) for name, kind in self.columns]
 
-    def changed_places(self, before: WireDocument, after: WireDocument) -> tuple[int, ...]:
-        """Give the places of the columns that two documents of a row fill differently."""
-        return tuple(
-            [
-                place
-                for place, (name, kind) in enumerate(self.columns)
-                if not _same(kind, before.get(name), after.get(name))
-            ]
-        )
-
     def values_at(self, document: WireDocument, places: Sequence[int]) -> list[SqlValue]:
         """Give what the columns at some places keep.
 
@@ -129,13 +119,6 @@ class StoredTable:
 def index_name(table: str, index: str) -> str:
     """Give the quoted name of an index in SQL, where names of indexes are shared by all tables."""
     return quote(f"{table}:{index}")
-
-
-def _same(kind: ColumnKind, one: JsonValue, other: JsonValue) -> bool:
-    # In a column of one type equal is the same. In a union it is not: 1 equals True.
-    if one is other or one != other:
-        return one is other
-    return kind is not ColumnKind.KEY or key_part(one) == key_part(other)
 
 
 def is_null(kind: ColumnKind, value: SqlValue) -> bool:

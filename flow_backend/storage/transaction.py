@@ -126,9 +126,9 @@ class StoredTransaction:
         except apsw.Error as error:
             raise self._refusal(error, stored, id) from error
         rowid = self._connection.last_insert_rowid()
-        keys = stored.keys.row_keys(document, rowid)
-        self.changes.append((stored, id, None, None, keys, raw))
-        self._rows.put(place, (rowid, id, float(created_at), raw, True))
+        new = stored.keys.key_parts(document, rowid)
+        self.changes.append((stored, id, None, None, new.keys, raw))
+        self._rows.put(place, (rowid, id, float(created_at), raw, True), new)
 
     def replace(
         self, table: TableName, before: StoredRow, document: Mapping[str, JsonValue]
@@ -139,19 +139,21 @@ class StoredTransaction:
         rowid, row_id, created_at, old_raw, of_today = before
         assert document["_id"] == row_id, (document["_id"], row_id)
         assert document["_creationTime"] == created_at, (document["_creationTime"], created_at)
-        # Without the reading of defaults, which what was written today has itself.
-        old = orjson.loads(old_raw) if of_today else stored.spec.read(old_raw)
         raw = encode_document(document)
-        changed = stored.changed_places(old, document)
+        place = table, row_id
+        old = self._rows.keys(place, old_raw) or stored.keys.key_parts(
+            # Without the reading of defaults, which what was written today has itself.
+            orjson.loads(old_raw) if of_today else stored.spec.read(old_raw),
+            rowid,
+        )
+        new, changed = stored.keys.replaced(old, document)
         if changed and stored.unique_indexes:
             self._refuse_duplicates(stored, stored.column_values(document), rowid)
         bound = [raw, *stored.values_at(document, changed), rowid]
-        place = table, row_id
         self._touch(place)
         self._write_one(stored, row_id, stored.update_sql(changed), bound)
-        old_keys, keys = stored.keys.replaced_keys(old, document, rowid, changed)
-        self.changes.append((stored, row_id, old_keys, old_raw, keys, raw))
-        self._rows.put(place, (rowid, row_id, created_at, raw, True))
+        self.changes.append((stored, row_id, old.keys, old_raw, new.keys, raw))
+        self._rows.put(place, (rowid, row_id, created_at, raw, True), new)
 
     def delete(self, table: TableName, before: StoredRow) -> None:
         """Remove the row ``before``, which was just read."""

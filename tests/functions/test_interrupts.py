@@ -240,9 +240,7 @@ def test_nothing_is_thrown_once_a_call_has_ended(quick_switches: None) -> None:
 
 
 @pytest.mark.slow
-def test_calls_near_their_limit_end_one_way_or_the_other(
-    start: Open, quick_switches: None
-) -> None:
+def test_calls_near_their_limit_end_one_way_or_the_other(start: Open, quick_switches: None) -> None:
     """Through the runner: an answer or a refusal, and never an error beside it."""
     limits = Limits(cpu_seconds=0.001, total_seconds=10)
     backend = start(FUNCTIONS, limits=limits, deadlines=ThreadDeadlines(0.0005))
