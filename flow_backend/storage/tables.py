@@ -18,7 +18,6 @@ from flow_backend.schema.table import (
 from flow_backend.storage.base import IndexBounds, TableName
 from flow_backend.storage.keys import TableKeys
 from flow_backend.storage.scan import IndexScan, Statement, quote
-from flow_backend.values.value import JsonValue
 
 _NULL_KEY = key_part(None)
 
