@@ -132,4 +132,5 @@ class RequestRecords:
 
 def record_of(key: RequestKey, ts: CommitTs, done: Done, at_ms: int) -> Record:
     """Give the row that records a request's success."""
-    return key.session, key.request, ts, done.result, orjson.dumps(done.log_lines), at_ms
+    log_lines = orjson.dumps(done.log_lines) if done.log_lines else b"[]"
+    return key.session, key.request, ts, done.result, log_lines, at_ms

@@ -58,8 +58,11 @@ class _Batch:
             if old is None and new is None:
                 continue
             self.log.append((ts, table.number, row_id, old_raw, new_raw))
-            effects = self.effects.setdefault(table.name, {})
-            effects[row_id] = (effects[row_id][0] if row_id in effects else old, new)
+            effects = self.effects.get(table.name)
+            if effects is None:
+                effects = self.effects[table.name] = {}
+            earlier = effects.get(row_id)
+            effects[row_id] = (old if earlier is None else earlier[0], new)
 
     def writes(self) -> dict[TableName, tuple[Write, ...]]:
         """Give what was written, by table; what was added and deleted again is not."""
