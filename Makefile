@@ -41,7 +41,9 @@ $(STAMPS)/python: pyproject.toml requirements.lock
 	touch $@
 
 $(STAMPS)/node: flow_web/package-lock.json
-	cd flow_web && npm ci --no-audit --no-fund --loglevel=error
+	@# Not npm ci: it refuses a lock file without the builds of oxlint for other systems, which a registry
+	@# may lack. The versions are those of the lock file all the same.
+	cd flow_web && npm install --no-save --no-audit --no-fund --loglevel=error
 	mkdir -p $(STAMPS)
 	touch $@
 
