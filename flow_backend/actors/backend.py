@@ -9,6 +9,7 @@ from attrs import define, field, frozen
 
 from flow_backend.actors.action import ActionActor
 from flow_backend.actors.durations import Durations
+from flow_backend.actors.frontier import Frontier
 from flow_backend.actors.mailbox import Mailbox, Reply
 from flow_backend.actors.messages import (
     ActionDone,
@@ -28,7 +29,7 @@ from flow_backend.actors.messages import (
 )
 from flow_backend.actors.mutation import BatchSize, MutationActor
 from flow_backend.actors.outbox import FrameCache, Outbox, TextFrame
-from flow_backend.actors.query import Frontier, QueryActor
+from flow_backend.actors.query import QueryActor
 from flow_backend.actors.reading import ReadPool, open_pool
 from flow_backend.actors.session import Authenticated, SessionActor, SessionLimits
 from flow_backend.actors.supervisor import RestartIntensity, Supervisor

@@ -1,5 +1,6 @@
 """A real server, killed again and again: what it acknowledged is there, and there once."""
 
+import math
 import os
 import socket
 import subprocess
@@ -62,8 +63,11 @@ class PlainClient:
         async with trio.open_nursery() as nursery:
             with suppress(ConnectionClosed, HandshakeError):
                 path = "/api/1.48.0/sync"
-                connection = await wrap_client_stream(nursery, stream, "127.0.0.1", path)
-                await self._talk(connection)
+                # This client waits for ever if the server dies in the middle of the handshake.
+                with trio.move_on_after(5) as patience:
+                    connection = await wrap_client_stream(nursery, stream, "127.0.0.1", path)
+                    patience.deadline = math.inf
+                    await self._talk(connection)
             nursery.cancel_scope.cancel()
 
     async def _talk(self, connection: WebSocketConnection) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from flow_backend.actors.frontier import Frontier
 from flow_backend.actors.messages import Invalidated
-from flow_backend.actors.query import Frontier
 from flow_backend.actors.table import RecentWrites
 from flow_backend.schema.table import RowKeys
 from flow_backend.storage.base import Write

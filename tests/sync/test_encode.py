@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flow_backend.sync import codec
-from flow_backend.sync.error_text import error_text
 from flow_backend.sync.messages import (
     START,
     IdentityVersion,
@@ -156,13 +155,3 @@ def test_chunks_join_to_the_text(text: bytes, limit: int) -> None:
     assert {(one["type"], one["totalParts"], one["transitionId"]) for one in chunks} == {
         ("TransitionChunk", len(chunks), "t1")
     }
-
-
-def test_error_text_hides_the_rest_when_asked() -> None:
-    first = "[Request ID: 3f2a9c0d11e4b870] Server Error"
-
-    assert error_text("3f2a9c0d11e4b870", "Uncaught ValueError: no", redact=False) == (
-        f"{first}\nUncaught ValueError: no"
-    )
-    assert error_text("3f2a9c0d11e4b870", "Uncaught ValueError: no", redact=True) == first
-    assert error_text("3f2a9c0d11e4b870", None, redact=False) == first
