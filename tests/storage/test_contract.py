@@ -1,7 +1,6 @@
 """What every engine of storage does, whatever it keeps its rows in."""
 
-import sys
-from types import FrameType
+from typing import Any
 
 import apsw
 import pytest
@@ -13,7 +12,6 @@ from flow_backend.storage.base import (
     IndexBounds,
     InterruptedRead,
     Job,
-    Reader,
     Refused,
     RequestKey,
     Storage,
@@ -482,20 +480,27 @@ def test_an_interrupt_amid_a_get_leaves_no_statement_open(storage: Storage, writ
     class Struck(BaseException):
         """What strikes a thread between any two calls that it makes."""
 
-    def strike(_frame: FrameType, event: str, called: object) -> None:
-        if event == "c_call" and getattr(called, "__name__", "") == "fetchall":
+    class StruckCursor:
+        """A cursor whose statement was executed, and whose rows were never fetched."""
+
+        def __init__(self, cursor: Any) -> None:
+            self.cursor = cursor
+
+        def execute(self, *args: Any) -> "StruckCursor":
+            self.cursor.execute(*args)
+            return self
+
+        def fetchall(self) -> Any:
             raise Struck
 
-    def get_struck(reader: Reader) -> None:
-        before = sys.getprofile()
-        sys.setprofile(strike)
-        try:
+        def close(self, force: bool) -> None:
+            self.cursor.close(force)
+
+    def get_struck(reader: Any) -> None:
+        point = reader._reader._point
+        reader._reader._point = StruckCursor(point)
+        with pytest.raises(Struck):
             reader.get(TASKS, "one")
-        except Struck:
-            return
-        finally:
-            sys.setprofile(before)
-        raise AssertionError("nothing was called")
 
     def fail(_: Transaction) -> None:
         raise RuntimeError("This batch fails, so that the writer knows no row any more.")
