@@ -19,6 +19,9 @@ TextFrame = Callable[[Sequence[bytes]], Frame]
 """Puts a WebSocket header before a message's parts."""
 
 _SLICE_SECONDS = 0.002
+_SESSIONS_A_LOOK = 16
+"""How many sessions are written to between two looks at the clock."""
+
 _KEPT_FRAMES = 64
 
 
@@ -124,6 +127,7 @@ class Outbox:
                 await trio.lowlevel.checkpoint()
                 await trio.lowlevel.checkpoint()
             until = self.runtime.monotonic() + _SLICE_SECONDS
+            since_look = 0
             while self._ready:
                 session = self._ready.popleft()
                 try:
@@ -131,9 +135,12 @@ class Outbox:
                 except Exception as error:
                     logger.exception("a session's outgoing side failed")
                     session.crash(error)
-                if self.runtime.monotonic() > until:
-                    await trio.lowlevel.checkpoint()
-                    until = self.runtime.monotonic() + _SLICE_SECONDS
+                since_look += 1
+                if since_look == _SESSIONS_A_LOOK:
+                    since_look = 0
+                    if self.runtime.monotonic() > until:
+                        await trio.lowlevel.checkpoint()
+                        until = self.runtime.monotonic() + _SLICE_SECONDS
             self.frames.clear()
             self._wake = trio.Event()
             self._idle.set()

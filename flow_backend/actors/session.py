@@ -352,10 +352,11 @@ class SessionActor:
         return codec.action_failed(request_id, result.message, result.log_lines, result.data)
 
     def _transition(self, done: Round, frames: list[Frame]) -> None:
-        start, end = self.state.advance(done.ts, done.query_set, done.identity)
+        state = self.state
+        start, end = state.advance(done.ts, done.query_set, done.identity)
         for query_id, result in done.changes.items():
             if result.journal is not None:
-                self.state.keep_journal(query_id, result.journal)
+                state.keep_journal(query_id, result.journal)
         frame = self.outbox.frames.transition(start, end, done)
         if self._takes_chunks and sum(map(len, frame)) > self.limits.chunk_bytes:
             frames.extend(self._chunks(done, start, end))
