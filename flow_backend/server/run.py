@@ -8,13 +8,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
 import structlog
 import trio
 
 from flow_backend.actors.backend import BackendSettings, open_backend
 from flow_backend.actors.session import Authenticated
-from flow_backend.auth.verify import TokenVerifier, http_fetch
+from flow_backend.auth.providers import CustomJwt
 from flow_backend.errors import StartError
 from flow_backend.functions.context import NOBODY, Caller
 from flow_backend.functions.limits import ThreadDeadlines
@@ -119,7 +118,14 @@ async def open_user_verifier(app: App, settings: Settings) -> AsyncGenerator[Ver
     if not settings.auth or app.providers is None:
         yield None if settings.auth else _nobody
         return
-    # Made only where it is needed: it reads all the system's certificates.
+    # Only where they are needed: they are slow to load, and read all the system's certificates.
+    import httpx
+
+    from flow_backend.auth.verify import TokenVerifier, http_fetch
+
+    for provider in app.providers:
+        if isinstance(provider, CustomJwt) and provider.caution is not None:
+            log.warning(provider.caution)
     async with httpx.AsyncClient() as client:
         verifier = TokenVerifier(app.providers, http_fetch(client), time.time)
 
