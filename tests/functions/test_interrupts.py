@@ -16,6 +16,10 @@ from flow_backend.functions.limits import Interrupted, Limits, ThreadDeadlines
 from flow_backend.storage.base import Done, Refused, TableName
 from tests.functions.backend import Backend, Board, Open, Task, said
 
+# An error that is thrown from outside may land in a destructor, where Python prints it and goes on;
+# it is then thrown again, which is what these tests show.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 SHORT = Limits(cpu_seconds=0.05, total_seconds=0.5)
 
 
