@@ -54,11 +54,6 @@ class LiveQuery:
         """Whether it is no query, but an answer that no run gave."""
         return not self.key[1]
 
-    @property
-    def is_due(self) -> bool:
-        """Whether it must be run, and is not running."""
-        return self.met and not self.running
-
 
 @define(eq=False)
 class Watcher:

@@ -1,7 +1,7 @@
 """Mailboxes: what actors are told waits here, in order, and never without bound."""
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Generic, Protocol, TypeVar
 
 import trio
@@ -122,6 +122,3 @@ class Reply(Generic[M]):
         """Wait for the answer. Callers set the deadline."""
         await self._arrived.wait()
         return self._answer[0]
-
-
-Callback = Callable[[M], None]

@@ -78,13 +78,6 @@ class BoundIndex(Generic[D]):
         return f"{self.document.__name__}.{self.index}"
 
 
-@frozen
-class WholeIndex(Generic[D]):
-    """All of a table in the order of one index."""
-
-    range: KeyRange[D]
-
-
 class Index:
     """An index over fields of the document class it stands in; ties go by creation time.
 

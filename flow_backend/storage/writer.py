@@ -127,11 +127,6 @@ class StoredWriter:
         """The newest timestamp on disk."""
         return CommitTs(self._durable.ts)
 
-    @property
-    def log_bytes(self) -> int:
-        """The size of SQLite's log after the last commit."""
-        return self._log_bytes
-
     def commit(self, jobs: Sequence[Job]) -> Committed:
         """Run the jobs in order, each in a savepoint, and commit them together, durably."""
         return self.finish(self.execute(jobs))
