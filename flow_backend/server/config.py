@@ -84,6 +84,46 @@ class Settings:
     watchdog_seconds: float = _setting(
         10.0, "End the process if its loop stands still this long; 0 never does.", least=0.0
     )
+    session_mutations_max: int = _setting(
+        1000, "A session's unanswered mutations; past it, its socket is read no further.", least=1
+    )
+    session_actions_max: int = _setting(
+        100, "A session's unanswered actions; past it, its socket is read no further.", least=1
+    )
+    session_queries_max: int = _setting(
+        1000, "A session's live queries; one more fails, and says so.", least=1
+    )
+    outbox_bytes_max: int = _setting(
+        4 << 20, "What waits for a client when its socket is read no further.", least=1024
+    )
+    mailbox_seconds: float = _setting(
+        20.0,
+        "How long work may wait for room in a full mailbox; then 1013 or 503.",
+        least=0.01,
+    )
+    mutations_waiting_max: int = _setting(1024, "What the writer's mailbox holds.", least=1)
+    table_messages_max: int = _setting(4096, "What a table's mailbox holds.", least=1)
+    actions_waiting_max: int = _setting(1024, "What the actions' mailbox holds.", least=1)
+    actions_running_max: int = _setting(64, "Actions at once; the others wait.", least=1)
+    action_seconds: float = _setting(600.0, "How long an action may take.", least=0.01)
+    batch_max: int = _setting(64, "How many mutations commit together at most.", least=1)
+    readers: int = _setting(3, "Threads for slow queries; there is one more for others.", least=1)
+    documents_read_max: int = _setting(32_000, "Documents that one call may read.", least=1)
+    read_bytes_max: int = _setting(16 << 20, "Bytes that one call may read.", least=1024)
+    ranges_read_max: int = _setting(4096, "Gets and scans of one call.", least=1)
+    documents_written_max: int = _setting(16_000, "Writes of one call.", least=1)
+    written_bytes_max: int = _setting(16 << 20, "Bytes that one call may write.", least=1024)
+    arguments_bytes_max: int = _setting(16 << 20, "The largest arguments of a call.", least=1024)
+    result_bytes_max: int = _setting(16 << 20, "The largest result of a call.", least=1024)
+    call_depth_max: int = _setting(8, "Calls within calls, the outermost included.", least=1)
+    log_lines_max: int = _setting(256, "Lines that one call may log.", least=1)
+    log_line_bytes_max: int = _setting(32_768, "Characters of one line that is logged.", least=64)
+    function_cpu_seconds: float = _setting(
+        1.0, "Processor time of one query or mutation.", least=0.001
+    )
+    function_seconds: float = _setting(
+        15.0, "How long a query or mutation may take in all, the database included.", least=0.001
+    )
 
 
 def settings_from(environment: Mapping[str, str], options: Mapping[str, object]) -> Settings:

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 import trio
 
-from flow_backend.actors.backend import BackendSettings, open_backend
+from flow_backend.actors.backend import open_backend
 from flow_backend.actors.session import Authenticated
 from flow_backend.auth.providers import CustomJwt
 from flow_backend.errors import StartError
@@ -20,15 +20,13 @@ from flow_backend.functions.limits import ThreadDeadlines
 from flow_backend.functions.registry import App
 from flow_backend.runtime import SystemRuntime
 from flow_backend.server.app import Server, open_server
+from flow_backend.server.bounds import backend_settings
 from flow_backend.server.config import USAGE_EXIT_CODE, Settings, web_folder
 from flow_backend.server.frames import text_frame
 from flow_backend.server.watchdog import armed, keep_alive, raise_file_limit, tune_interpreter
 from flow_backend.storage.sqlite import open_storage
 
 _SECOND_SIGNAL_EXIT_CODE = 130
-_BACKEND_SHARE = 0.8
-"""How much of the time for stopping the backend has; the rest is for saying goodbye."""
-
 log = structlog.stdlib.get_logger("flow.server")
 
 
@@ -60,9 +58,7 @@ async def run_server(app: App, settings: Settings, on_ready: Callable[[Server], 
                         runtime,
                         text_frame=text_frame,
                         deadlines=ThreadDeadlines(),
-                        settings=BackendSettings(
-                            stop_seconds=settings.stop_seconds * _BACKEND_SHARE
-                        ),
+                        settings=backend_settings(settings),
                         verify_user=verify_user,
                     ) as backend,
                     open_server(
