@@ -63,7 +63,7 @@ class Database:
 
         Raises: InvalidId if this is no id of a table of the app.
         """
-        table, cls = self._class_of(id)
+        table, cls = self.app.place_of_id(id)
         row = self._row(table, id)
         return None if row is None else cast("D", stored_row(cls, row))
 
@@ -88,13 +88,6 @@ class Database:
             return None
         return Id(text) if self.app.table_numbers.get(cls.__table__) == number else None
 
-    def _class_of(self, ident: str) -> tuple[TableName, type[Document]]:
-        name = self.app.table_names.get(number_of_id(ident))
-        cls = None if name is None else self.app.schema.documents.get(name)
-        if name is None or cls is None:
-            raise InvalidId(f"the id {ident!r} belongs to no table of this app")
-        return TableName(name), cls
-
     def _row(self, table: TableName, ident: str) -> StoredRow | None:
         self.budget.open_range()
         if self.reads is not None:
@@ -107,13 +100,13 @@ class Database:
     def _bounds(self, keys: KeyRange[Any]) -> IndexBounds:
         table = TableName(keys.document.__table__)
         fields = self.app.index_fields[table, keys.index]
-        after = len(keys.prefix)
+        ranged = fields[len(keys.prefix) :]
         return IndexBounds(
             table,
             keys.index,
-            self._wire(table, fields, keys.prefix),
-            self._wire(table, fields[after:], keys.start),
-            self._wire(table, fields[after:], keys.stop),
+            self._wire(table, fields, keys.prefix) if keys.prefix else (),
+            self._wire(table, ranged, keys.start) if keys.start else (),
+            self._wire(table, ranged, keys.stop) if keys.stop else (),
         )
 
     def _wire(self, table: str, fields: tuple[str, ...], values: tuple[object, ...]) -> Position:
@@ -155,7 +148,7 @@ class WritableDatabase(Database):
 
         Raises: DocumentError if there is no such document or field, or a value does not fit.
         """
-        table, cls = self._class_of(id)
+        table, cls = self.app.place_of_id(id)
         row = self._existing("Update", table, id)
         writers = self.app.writers[table]
         changed: dict[str, JsonValue] = {}
@@ -172,7 +165,7 @@ class WritableDatabase(Database):
 
         Raises: DocumentError if there is no such document, or the new one does not fit.
         """
-        table, cls = self._class_of(id)
+        table, cls = self.app.place_of_id(id)
         if type(document) is not cls:
             raise DocumentError(
                 f"a {type(document).__name__} cannot take the place of a {cls.__name__}"
@@ -185,7 +178,7 @@ class WritableDatabase(Database):
 
         Raises: DocumentError if there is none.
         """
-        table, _ = self._class_of(id)
+        table, _ = self.app.place_of_id(id)
         row = self._existing("Delete", table, id)
         self.budget.write(len(row[3]))
         self.transaction.delete(table, row)
@@ -197,11 +190,15 @@ class WritableDatabase(Database):
         return row
 
     def _write(self, table: TableName, row: StoredRow, changed: dict[str, JsonValue]) -> None:
-        fields = {**self.spec(table).read(row[3]), **changed}
+        # What is of today's schema has all its fields.
+        fields: dict[str, JsonValue] = (
+            orjson.loads(row[3]) if row[4] else self.spec(table).read(row[3])
+        )
+        fields.update(changed)
         encoded = self._check(table, fields, changed)
         if encoded == row[3]:
             return  # Nothing is new: no write, no live query to run again.
-        self.transaction.replace(table, row, fields)
+        self.transaction.replace(table, row, fields, encoded)
 
     def _fields(self, table: TableName, document: Document) -> dict[str, JsonValue]:
         return {
@@ -233,9 +230,12 @@ class WritableDatabase(Database):
             except InvalidValue as error:
                 raise DocumentError(f'A document of table "{table}": {error}') from None
         self.budget.write(len(encoded))
-        for name, target in self.spec(table).references.items():
-            value = changed.get(name)
-            if isinstance(value, str) and self._row(TableName(target), value) is None:
+        references = self.app.schema.tables[table].references
+        for name, value in changed.items():
+            target = references.get(name)
+            if target is None or not isinstance(value, str):
+                continue
+            if self._row(TableName(target), value) is None:
                 raise DocumentError(
                     f'{table}.{name}: there is no document {value} in table "{target}"'
                 )

@@ -13,14 +13,23 @@ from typing import Any, Final, cast
 from attrs import define, field
 
 from flow_backend.auth.providers import AuthProvider
-from flow_backend.errors import AppDefinitionError, FlowError, SchemaError, UnknownFunction
+from flow_backend.errors import (
+    AppDefinitionError,
+    FlowError,
+    InvalidId,
+    SchemaError,
+    UnknownFunction,
+)
 from flow_backend.functions.function import Function
 from flow_backend.functions.validate import Contract, compile_contract
 from flow_backend.schema.convert import TypeConverter
 from flow_backend.schema.document import Document
+from flow_backend.schema.families import number_of_id
 from flow_backend.schema.mismatch import Unstructure
 from flow_backend.schema.model import Schema, build_schema, place_of
+from flow_backend.storage.base import TableName
 
+_KEPT_PLACES: Final = 16_384
 _NOT_FUNCTIONS: Final = frozenset({"schema", "auth", "cli", "web"})
 
 
@@ -66,6 +75,7 @@ class BoundApp:
         table_numbers: what the ids of each table carry.
         writers: for each table what turns each field into its wire form.
         index_fields: the fields of each declared index, by table and name.
+        schema: the app's tables.
     """
 
     app: App
@@ -75,8 +85,13 @@ class BoundApp:
     table_names: Mapping[int, str] = field(init=False)
     writers: Mapping[str, Mapping[str, Unstructure]] = field(init=False)
     index_fields: Mapping[tuple[str, str], tuple[str, ...]] = field(init=False)
+    schema: Schema = field(init=False)
+    _places: dict[str, tuple[TableName, type[Document]]] = field(
+        factory=dict[str, tuple[TableName, type[Document]]], init=False
+    )
 
     def __attrs_post_init__(self) -> None:
+        self.schema = self.app.schema
         self.table_names = {number: name for name, number in self.table_numbers.items()}
         self.writers = {
             table: {name: self.types.unstructurer(kind) for name, kind in kinds.items()}
@@ -88,10 +103,22 @@ class BoundApp:
             for index in spec.indexes
         }
 
-    @property
-    def schema(self) -> Schema:
-        """The app's tables."""
-        return self.app.schema
+    def place_of_id(self, ident: str) -> tuple[TableName, type[Document]]:
+        """Give the table and the class of an id. The same ids come again and again.
+
+        Raises: InvalidId if this is no id, or one of no table of this app.
+        """
+        place = self._places.get(ident)
+        if place is not None:
+            return place
+        name = self.table_names.get(number_of_id(ident))
+        cls = None if name is None else self.schema.documents.get(name)
+        if name is None or cls is None:
+            raise InvalidId(f"the id {ident!r} belongs to no table of this app")
+        if len(self._places) >= _KEPT_PLACES:
+            self._places.clear()
+        place = self._places[ident] = TableName(name), cls
+        return place
 
     def function(self, path: str, *, internal: bool) -> Function[..., Any]:
         """Find a function.

@@ -131,10 +131,9 @@ class _Call:
     def _context(self, kind: Kind) -> QueryCtx | MutationCtx:
         parts = (self.auth, self.clock, self.log, self.runner.env, self.seed, self.nested)
         database = self.database
-        if kind is Kind.MUTATION:
-            assert isinstance(database, WritableDatabase)
-            return MutationCtx(database, *parts)
         if isinstance(database, WritableDatabase):
+            if kind is Kind.MUTATION:
+                return MutationCtx(database, *parts)
             # A query inside a mutation sees what was written, and cannot write.
             database = Database(
                 database.app, database.reader, database.budget, None, database.pages

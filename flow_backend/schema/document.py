@@ -63,6 +63,8 @@ class Document:
     __table__: ClassVar[str]
     __indexes__: ClassVar[tuple[IndexDeclaration, ...]]
     __fill__: ClassVar[Callable[["Document", bytes], None]]
+    # Decoded of late, by their bytes; only of classes whose values nobody can change.
+    __recent__: ClassVar[dict[bytes, "Document"]]
 
     @property
     def id(self) -> Id[Self]:
@@ -122,7 +124,13 @@ def stored(cls: type[D], id: str, created: float, raw: bytes, current: bool) -> 
 
 
 def stored_row(cls: type[D], row: Stored) -> D:
-    """Make a document of a row of storage; see :func:`stored`."""
+    """Make a document of a row of storage; see :func:`stored`.
+
+    A document that is read again and again (a board, by each move on it) is decoded once.
+    """
+    known = cls.__recent__.get(row[3])
+    if known is not None and _row_of(known) == row:
+        return cast("D", known)
     made = _new(cls)
     _put(made, row)
     return made
@@ -182,6 +190,7 @@ def document(table: str) -> Callable[[type[D]], type[D]]:
             "type[D]", attrs.frozen(kw_only=True, eq=False, weakref_slot=False)(cast("Any", cls))
         )
         made.__table__ = table
+        made.__recent__ = {}
         made.__indexes__ = tuple(
             IndexDeclaration(index.name, index.fields, index.unique) for index in declared
         )

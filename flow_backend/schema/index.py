@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from attrs import field, frozen
 
@@ -56,9 +56,10 @@ class BoundIndex(Generic[D]):
                 f"{self._name}: {len(parts)} values were given, but the index has "
                 f"{len(self.fields)} fields: {', '.join(self.fields)}"
             )
-        if any(isinstance(part, slice) for part in parts[:-1]):
-            raise InvalidRange(f"{self._name}: only the last part may be a range (a slice)")
         last = parts[-1]
+        for part in parts[:-1]:
+            if isinstance(part, slice):
+                raise InvalidRange(f"{self._name}: only the last part may be a range (a slice)")
         if not isinstance(last, slice):
             return KeyRange(self.document, self.index, parts)
         asked = cast("slice[object, object, object]", last)
@@ -95,12 +96,17 @@ class Index:
         self.fields = fields
         self.unique = unique
         self.name = ""
+        self._bound = dict[type, BoundIndex[Any]]()
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
     def __get__(self, instance: object, owner: type[D]) -> BoundIndex[D]:
-        return BoundIndex(owner, self.name, self.fields)
+        # A class is asked for its indexes by every call that scans, and never for a new one.
+        bound = self._bound.get(owner)
+        if bound is None:
+            bound = self._bound[owner] = BoundIndex(owner, self.name, self.fields)
+        return bound
 
 
 @frozen

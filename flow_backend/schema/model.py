@@ -5,7 +5,6 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, time
-from functools import lru_cache
 from types import NoneType
 from typing import Any, Final, Literal, cast, get_args, get_origin
 
@@ -203,15 +202,17 @@ def _filler(
             values.append(value if convert is None else convert(value))
         return tuple(values)
 
-    # Documents that are read again and again (a board, by each move on it) are decoded once. Only
-    # values that nobody can change may be shared.
+    # Only values that nobody can change may be shared between calls.
     is_shared = all(_is_immutable(kind) for kind in types.values())
-    decode_again = lru_cache(_KEPT_DOCUMENTS)(decode)
+    recent = cls.__recent__
 
     def fill(document: Document, raw: bytes) -> None:
-        values = decode_again(raw) if is_shared and len(raw) <= _KEPT_BYTES else decode(raw)
-        for put, value in zip(puts, values, strict=True):
+        for put, value in zip(puts, decode(raw), strict=True):
             put(document, value)
+        if is_shared and len(raw) <= _KEPT_BYTES:
+            if len(recent) >= _KEPT_DOCUMENTS:
+                recent.clear()
+            recent[raw] = document
 
     return fill
 

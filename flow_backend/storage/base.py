@@ -110,10 +110,15 @@ class Transaction(Reader, Protocol):
         ...
 
     def replace(
-        self, table: TableName, before: StoredRow, document: Mapping[str, JsonValue]
+        self,
+        table: TableName,
+        before: StoredRow,
+        document: Mapping[str, JsonValue],
+        raw: bytes | None = None,
     ) -> None:
         """Put a new document in the place of the row ``before``, which was just read.
 
+        ``raw`` is the document's canonical bytes, for a caller that has encoded it already.
         Raises: DocumentError if a unique index has such a key already.
         """
         ...

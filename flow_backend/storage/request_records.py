@@ -3,7 +3,7 @@
 Source: the guarantees, "Exactly once".
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final, cast
 
 import orjson
@@ -48,6 +48,12 @@ _ADD: Final = (
     "VALUES (?, ?, ?, ?, ?, ?)"
 )
 _HIGHEST: Final = "SELECT highest FROM _sessions WHERE session = ?"
+# Numbers sort before texts, so that this is a look at one end of the index.
+_NEWEST: Final = (
+    "SELECT request FROM _request_records WHERE session = ? AND request < '' "
+    "ORDER BY request DESC LIMIT 1"
+)
+_KNOWN_SESSIONS: Final = 16_384
 _OLDEST: Final = (
     "SELECT _rowid, session, request FROM _request_records "
     "WHERE at < ? AND _rowid < ? ORDER BY _rowid"
@@ -71,6 +77,9 @@ class RequestRecords:
     connection: Connection
     _cursor: Cursor = field(init=False)
     _any_session: bool = field(init=False)
+    # No request of the session above this number was ever recorded. It may be too high, after a
+    # batch that was rolled back: then the records are looked at, and say so.
+    _newest: dict[str, int] = field(factory=dict[str, int])
 
     def __attrs_post_init__(self) -> None:
         self._cursor = self.connection.cursor()
@@ -81,20 +90,45 @@ class RequestRecords:
 
         A request whose record may have been pruned is refused: it must never run twice.
         """
-        bound = (key.session, key.request)
+        request = key.request
+        if isinstance(request, int):
+            newest = self._newest.get(key.session)
+            if newest is None:
+                newest = self._look_newest(key.session)
+            if request > newest:
+                return None  # What a client sends for the first time: no statement is needed.
+        bound = (key.session, request)
         if rows := self._cursor.execute(_FIND, bound).fetchall():
             ts, result, log_lines = cast("tuple[int, bytes, bytes]", rows[0])
             done = Done(result, tuple(orjson.loads(log_lines)))
             return Outcome(done, CommitTs(ts), replayed=True)
-        if self._any_session and isinstance(key.request, int):
-            highest = self._cursor.execute(_HIGHEST, (key.session,)).fetchall()
-            if highest and key.request <= cast("int", highest[0][0]):
-                return Outcome(Refused(TOO_OLD), None)
+        if isinstance(request, int) and request <= self._highest(key.session):
+            return Outcome(Refused(TOO_OLD), None)
         return None
 
-    def add(self, records: Iterable[Record]) -> None:
+    def add(self, records: Sequence[Record]) -> None:
         """Record what ran, in the transaction that it ran in."""
+        newest = self._newest
+        for session, request, *_ in records:
+            if isinstance(request, int) and request > newest.get(session, request):
+                newest[session] = request
         self._cursor.executemany(_ADD, records)
+
+    def _look_newest(self, session: str) -> int:
+        """Find the highest request of a session, pruned or not; −1 if it has none."""
+        found = self._cursor.execute(_NEWEST, (session,)).fetchall()
+        newest = max(cast("int", found[0][0]) if found else -1, self._highest(session))
+        if len(self._newest) >= _KNOWN_SESSIONS:
+            self._newest.clear()
+        self._newest[session] = newest
+        return newest
+
+    def _highest(self, session: str) -> int:
+        """Give the highest request of a session whose record was pruned; −1 if there is none."""
+        if not self._any_session:
+            return -1
+        highest = self._cursor.execute(_HIGHEST, (session,)).fetchall()
+        return cast("int", highest[0][0]) if highest else -1
 
     def prune(self, records_before: int, sessions_before: int, now: int, rows_max: int) -> int:
         """Delete the oldest records, and sessions that were not heard of for long; times in ms.

@@ -131,7 +131,11 @@ class StoredTransaction:
         self._rows.put(place, (rowid, id, float(created_at), raw, True), new)
 
     def replace(
-        self, table: TableName, before: StoredRow, document: Mapping[str, JsonValue]
+        self,
+        table: TableName,
+        before: StoredRow,
+        document: Mapping[str, JsonValue],
+        raw: bytes | None = None,
     ) -> None:
         """Put a new document in the place of the row ``before``, which was just read."""
         self._check_open()
@@ -139,7 +143,8 @@ class StoredTransaction:
         rowid, row_id, created_at, old_raw, of_today = before
         assert document["_id"] == row_id, (document["_id"], row_id)
         assert document["_creationTime"] == created_at, (document["_creationTime"], created_at)
-        raw = encode_document(document)
+        if raw is None:
+            raw = encode_document(document)
         place = table, row_id
         old = self._rows.keys(place, old_raw) or stored.keys.key_parts(
             # Without the reading of defaults, which what was written today has itself.
