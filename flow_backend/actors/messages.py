@@ -380,13 +380,17 @@ class Transport(Protocol):
         """Call ``then`` once, as soon as all is written (or the socket has ended)."""
         ...
 
+    def when_closed(self, then: "Drained") -> None:
+        """Call ``then`` when the connection has ended, from either end, though nobody reads it."""
+        ...
+
     def close(self, code: int, reason: str) -> None:
         """Close after what was pushed; ``code`` is the WebSocket's. Never waits."""
         ...
 
 
 class Drained(Protocol):
-    """What is called when a socket has taken all that was pushed."""
+    """What is called when a socket has taken all that was pushed, or has ended."""
 
     def __call__(self) -> None:
         """Take note; never wait."""

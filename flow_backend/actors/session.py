@@ -138,6 +138,8 @@ class SessionActor:
     async def run(self) -> None:
         """Serve the client until its connection ends."""
         self.queries.put(OpenSession(self.key, self))
+        # While it waits for room it reads nothing, and would not see the client go.
+        self.transport.when_closed(self._stop_waiting)
         try:
             await self._serve()
         except Disconnected:
@@ -280,7 +282,6 @@ class SessionActor:
             case NotDone():
                 # The client sends it again on its next connection, under the same id.
                 self.transport.close(TRY_LATER, Overloaded.code)
-                self._stop_waiting()
                 return
             case Resubscribe():
                 self._resubscribe()
@@ -374,7 +375,6 @@ class SessionActor:
         del error
         self.transport.close(INTERNAL, "InternalServerError")
         self._end()
-        self._stop_waiting()
 
     def _stop_waiting(self) -> None:
         """Let the reading side find out that the connection was closed."""

@@ -1,6 +1,7 @@
 """A client's WebSocket: messages in, frames out, and an end that never takes long."""
 
 import fcntl
+import select
 import socket
 import struct
 import termios
@@ -32,6 +33,7 @@ _PARTS_MAX: Final = 512
 """How many parts one system call takes; the system's own bound is 1024."""
 
 _MESSAGES_IN_A_ROW: Final = 32
+_GONE: Final = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 _PING_FRAME: Final = text_frame([PING])
 _PROTOCOL_PING: Final = control_frame(Opcode.PING)
@@ -89,6 +91,7 @@ class WebSocket:
     _in_a_row: int = 0
     _closed_now: trio.Event | None = None
     _drained: list[Drained] = field(factory=list[Drained])
+    _when_closed: Drained | None = None
     _heard_at: float = field(init=False)
     _sent_at: float = field(init=False)
     _pinged_at: float = field(init=False)
@@ -306,10 +309,12 @@ class WebSocket:
 
     def beat(self, ping_after: float, message_after: float, silence_max: float) -> None:
         """Do what silence asks for: ping the peer, show it a sign of life, or give it up."""
+        if self._phase is _OPEN and not self._reading and self._has_gone():
+            self.abort()  # Whoever reads finds this out by itself.
         if self._phase is not _OPEN or self._queue:
             return  # A slow peer is judged by its progress, in ``_drain``.
         now = self.pulse.now
-        if now - self._heard_at >= silence_max and not self._in_flight():
+        if now - self._heard_at >= silence_max and not (self._in_flight() or self._has_unread()):
             self.counters.silent += 1
             self.close(1011, "InternalServerError: no sign of life from the client")
             return
@@ -321,8 +326,21 @@ class WebSocket:
 
     def _in_flight(self) -> bool:
         """Whether the system still holds bytes for the peer; then TCP's own timeout decides."""
-        waiting = struct.unpack("i", fcntl.ioctl(self.socket, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
-        return bool(waiting)
+        return self._waiting_bytes(termios.TIOCOUTQ) > 0
+
+    def _has_unread(self) -> bool:
+        """Whether the peer has said what nobody here has read: then it is not the silent one."""
+        return self._waiting_bytes(termios.FIONREAD) > 0
+
+    def _waiting_bytes(self, direction: int) -> int:
+        count: int = struct.unpack("i", fcntl.ioctl(self.socket, direction, b"\0\0\0\0"))[0]
+        return count
+
+    def _has_gone(self) -> bool:
+        """Whether the peer has hung up, though what it said before may be unread."""
+        poll = select.poll()
+        poll.register(self.socket, select.POLLRDHUP)
+        return any(event & _GONE for _, event in poll.poll(0))
 
     # --- The end
 
@@ -339,6 +357,7 @@ class WebSocket:
         if self._phase is not _OPEN:
             return
         self._phase = _CLOSING
+        self._tell_closed()
         self._write((frame,))
         # Writing may have found that the peer has gone.
         if self._phase is _CLOSING and not self._queue:
@@ -360,6 +379,19 @@ class WebSocket:
         self._unsent = 0
         self._wake(writer=True)
         self._tell_drained()
+        self._tell_closed()
+
+    def when_closed(self, then: Drained) -> None:
+        """Call ``then`` when the connection has ended, though nobody reads; now if it has."""
+        if self._phase is _OPEN:
+            self._when_closed = then
+        else:
+            then()
+
+    def _tell_closed(self) -> None:
+        then, self._when_closed = self._when_closed, None
+        if then is not None:
+            then()
 
     def _wake(self, *, writer: bool = False) -> None:
         if self._closed_now is not None and self._phase is not _OPEN:

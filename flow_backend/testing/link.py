@@ -79,6 +79,7 @@ class SimLink:
     _down: _Pipe = field(factory=_Pipe)
     _queued_bytes: int = 0
     _drained: list[Drained] = field(factory=list[Drained])
+    _when_closed: Drained | None = None
 
     # --- The server's end ------------------------------------------------------------------------
 
@@ -117,6 +118,10 @@ class SimLink:
         else:
             then()
 
+    def when_closed(self, then: Drained) -> None:
+        """Call ``then`` when the connection has ended, as far as the server can see."""
+        self._when_closed = then
+
     def close(self, code: int, reason: str) -> None:
         """Close after what was pushed."""
         if self.close_code is None:
@@ -124,6 +129,7 @@ class SimLink:
             self._down.end()
             self._up.end()
             self._tell_drained()
+            self._tell_closed()
 
     # --- The client's end ------------------------------------------------------------------------
 
@@ -157,6 +163,12 @@ class SimLink:
                 pipe.messages.pop()
             pipe.end()
         self._tell_drained()
+        if not self.linger_seconds:
+            self._tell_closed()
+
+    def _tell_closed(self) -> None:
+        if self._when_closed is not None:
+            self._when_closed()
 
     def _tell_drained(self) -> None:
         drained, self._drained = self._drained, []

@@ -1,0 +1,137 @@
+"""Sockets at their bounds, and peers that have gone while nobody reads what they said."""
+
+import socket
+from typing import Any
+
+import pytest
+import trio
+
+from flow_backend.actors.messages import Transport
+from flow_backend.server.frames import text_frame
+from tests.server.stand_in import StandIn, masked, raw, running, upgraded
+
+QUICK: dict[str, Any] = {"ping_seconds": 0.04, "message_seconds": 0.06, "silence_seconds": 0.2}
+
+
+async def test_g_a_client_that_is_not_read_is_not_taken_for_silent():
+    """A session that waits for room reads no pongs: its client must not pay for that."""
+    may_read = trio.Event()
+
+    async def wait_for_room(transport: Transport) -> None:
+        await may_read.wait()
+
+    backend = StandIn(on_session=wait_for_room)
+    async with running(backend, **QUICK) as server, upgraded(server) as client:
+        await client.send(masked(0x81, b"waits for room"))
+        for _ in range(12):  # Each is due only after more than half of the silence allowed.
+            while (await client.read_frame())[0] != 0x89:
+                pass
+            await client.send(masked(0x8A, b""))
+        assert server.counters.sockets.silent == 0
+        may_read.set()
+
+        while (frame := await client.read_frame())[1] != b"waits for room":
+            assert frame[0] != 0x88
+
+
+@pytest.mark.parametrize("end", ["close", "half-close", "reset"])
+async def test_g_a_peer_that_goes_while_it_is_not_read_is_noticed(end: str):
+    """Else a session that waits for room would stay until it has some."""
+    gone = trio.Event()
+
+    async def read_nothing(transport: Transport) -> None:
+        transport.when_closed(gone.set)
+        await gone.wait()
+
+    backend = StandIn(on_session=read_nothing)
+    with trio.fail_after(10):
+        async with running(backend, **QUICK) as server, upgraded(server) as client:
+            await client.send(masked(0x81, b"unread"))
+            match end:
+                case "close":
+                    await client.stream.aclose()
+                case "half-close":
+                    client.stream.socket.shutdown(socket.SHUT_WR)
+                case _:
+                    linger = (1).to_bytes(4, "little") + bytes(4)
+                    client.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                    await client.stream.aclose()
+            await backend.ended.wait()
+            assert server.counters.sockets.silent == 0
+
+
+async def test_g_who_asks_after_the_end_is_told_at_once():
+    told: list[bool] = []
+
+    async def close_first(transport: Transport) -> None:
+        transport.close(1000, "")
+        transport.when_closed(lambda: told.append(True))
+
+    backend = StandIn(on_session=close_first)
+    async with running(backend) as server, upgraded(server) as client:
+        await client.read_close()
+    assert told == [True]
+
+
+# --- Messages
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+async def test_g_a_message_at_the_bound_arrives_and_one_past_it_closes_1009(parts: int):
+    """The header alone decides: of a message that is too large, nothing is stored."""
+    most = 4096
+
+    def message(size: int) -> bytes:
+        sizes = [size // parts] * (parts - 1) + [size - size // parts * (parts - 1)]
+        frames = [
+            masked((0x01 if place == 0 else 0x00) | (0x80 if place == parts - 1 else 0), b"x" * one)
+            for place, one in enumerate(sizes)
+        ]
+        return b"".join(frames)
+
+    async with running(message_bytes_max=most) as server, upgraded(server) as client:
+        await client.send(message(most))
+        assert await client.read_frame() == (0x81, b"x" * most)
+        await client.send(message(most + 1))
+        assert (await client.read_close())[0] == 1009
+
+
+async def test_g_a_message_too_large_by_its_header_is_never_waited_for():
+    async with running() as server, upgraded(server) as client:
+        await client.send(b"\x81\xff" + ((32 << 20) + 1).to_bytes(8, "big"))
+
+        assert (await client.read_close())[0] == 1009
+
+
+# --- Connections
+
+
+async def test_g_the_last_connection_is_served_and_the_next_is_told_when_to_come():
+    async with (
+        running(connections_max=2) as server,
+        upgraded(server) as first,
+        upgraded(server) as second,
+        raw(server) as third,
+    ):
+        await third.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        head = await third.read_head()
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert b"Retry-After: " in head
+        for client in (first, second):
+            await client.send(masked(0x81, b"?"))
+            assert await client.read_frame() == (0x81, b"?")
+
+
+async def test_g_the_outgoing_side_of_a_full_socket_ends_when_its_peer_takes_nothing():
+    """What a peer does not take for ``stall_seconds`` is given up, and its session with it."""
+
+    async def push_much(transport: Transport) -> None:
+        transport.push(text_frame([b"x" * 20_000_000]))
+        gone = trio.Event()
+        transport.when_closed(gone.set)
+        await gone.wait()
+
+    backend = StandIn(on_session=push_much)
+    async with running(backend, stall_seconds=0.05) as server, upgraded(server):
+        await backend.ended.wait()
+        assert server.counters.sockets.stalled == 1
