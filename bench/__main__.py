@@ -1,4 +1,4 @@
-"""The command: python -m bench [--quick] [--only NAME]."""
+"""The command: python -m bench [--quick | --smoke] [--only NAME] [--results FOLDER]."""
 
 import argparse
 import gc
@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from bench import basics, fanout, intersections, moves
+from bench import basics, fanout, intersections, moves, transfers
 from bench.processes import busy_seconds, pin_load
 from bench.report import Options, Section, median
 from bench.wire import LoadError
@@ -23,6 +23,11 @@ BENCHMARKS: Final[Mapping[str, Callable[[Options, Path], Section]]] = {
     "fanout": fanout.run,
     "moves": moves.run,
     "intersections": intersections.run,
+    "transfers": transfers.run,
+}
+_LENGTHS: Final = {
+    "quick": "fewer and shorter rounds, among less",
+    "smoke": "only show that it runs: its figures say nothing",
 }
 RESULTS: Final = Path(__file__).parent / "results"
 
@@ -30,10 +35,16 @@ RESULTS: Final = Path(__file__).parent / "results"
 def main() -> None:
     """Run the benchmarks, print their tables, write the figures."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    parser.set_defaults(length="whole")
+    for length, help_text in _LENGTHS.items():
+        flag = f"--{length}"
+        parser.add_argument(flag, action="store_const", const=length, dest="length", help=help_text)
     parser.add_argument("--only", choices=BENCHMARKS, action="append", help="just this one")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where the figures go")
     chosen = parser.parse_args()
-    options = Options.of(quick=chosen.quick)
+    options = Options.of(chosen.length)
+    results: Path = chosen.results
+    results.mkdir(parents=True, exist_ok=True)
     pin_load()
     # A collection in the load would be taken for the server's latency.
     gc.disable()
@@ -41,21 +52,19 @@ def main() -> None:
     print(f"{_machine()}; {options.rounds} rounds each\n", flush=True)
     sections: dict[str, object] = {}
     for name in chosen.only or BENCHMARKS:
-        section = _run(BENCHMARKS[name], options)
+        section = _run(BENCHMARKS[name], options, results)
         print("\n".join(section.lines()), flush=True)
         sections[name] = {"title": section.title, "rows": section.rows, "notes": section.notes}
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{begun_at:%Y-%m-%dT%H-%M-%SZ}.json"
+    path = results / f"{begun_at:%Y-%m-%dT%H-%M-%SZ}.json"
     figures = {"at": begun_at.isoformat(), "machine": _machine(), "sections": sections}
     path.write_text(json.dumps(figures, indent=2) + "\n")
     print(f"Figures: {path}")
 
 
-def _run(benchmark: Callable[[Options, Path], Section], options: Options) -> Section:
-    RESULTS.mkdir(exist_ok=True)
+def _run(benchmark: Callable[[Options, Path], Section], options: Options, results: Path) -> Section:
     begun, busy = time.perf_counter(), busy_seconds()
     # Beside the results, since a temporary folder may lie in memory, where no fsync costs anything.
-    with tempfile.TemporaryDirectory(dir=RESULTS, prefix="data-") as disk:
+    with tempfile.TemporaryDirectory(dir=results, prefix="data-") as disk:
         section = benchmark(options, Path(disk))
     taken = time.perf_counter() - begun
     paces = [_pace_ms() for _ in range(5)]

@@ -1,5 +1,6 @@
 """The floors: raw sockets and SQLite alone, each in a process of its own, with no line of ours."""
 
+import random
 import select
 import socket
 import sys
@@ -8,6 +9,7 @@ import time
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from importlib import import_module
+from itertools import accumulate
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -235,6 +237,64 @@ def _task(number: int, body: str) -> dict[str, str]:
     }
 
 
+# --- SQLite alone, with money ---------------------------------------------------------------------
+
+_CREATE_ACCOUNTS: Final = """
+CREATE TABLE accounts (_rowid INTEGER PRIMARY KEY, _document BLOB NOT NULL, number REAL);
+CREATE UNIQUE INDEX by_number ON accounts (number);
+CREATE TABLE _commit_log (_rowid INTEGER PRIMARY KEY, ts INTEGER NOT NULL,
+    "table" INTEGER NOT NULL, id TEXT NOT NULL, before BLOB, after BLOB);
+CREATE TABLE _clock (only INTEGER PRIMARY KEY CHECK (only = 1), ts INTEGER NOT NULL,
+    created_at REAL NOT NULL);
+INSERT INTO _clock VALUES (1, 1, 0.0);
+"""
+_FIND: Final = "SELECT _rowid, _document FROM accounts WHERE number = ?"
+_PATCH: Final = "UPDATE accounts SET _document = ? WHERE _rowid = ?"
+
+
+def transfer_alone(path: Path, count: int, skew: float, group: int, seconds: float) -> float:
+    """Transfer for a while, in a database that is made at the first time.
+
+    Returns: transfers per second, with ``group`` of them in a commit.
+    """
+    is_new = not path.exists()
+    connection = apsw.Connection(str(path))
+    cursor = connection.cursor()
+    cursor.execute(_PRAGMAS).fetchall()
+    if is_new:
+        cursor.execute(_CREATE_ACCOUNTS)
+        rows = ((number, _account(number, 1000), float(number)) for number in range(count))
+        with connection:
+            cursor.executemany("INSERT INTO accounts VALUES (?, ?, ?)", rows)
+    numbers = range(count)
+    summed = list(accumulate((place + 1) ** -skew for place in numbers))
+    made, until = 0, (begun := time.perf_counter()) + seconds
+    while time.perf_counter() < until:
+        log: list[tuple[int, int, str, bytes, bytes]] = []
+        cursor.execute("BEGIN IMMEDIATE")
+        for _ in range(group):
+            for number, change in zip(
+                random.choices(numbers, cum_weights=summed, k=2), (-1, 1), strict=True
+            ):
+                [(row, before)] = cursor.execute(_FIND, (float(number),)).fetchall()
+                document = orjson.loads(before)
+                document["balance"] += change
+                after = orjson.dumps(document)
+                cursor.execute(_PATCH, (after, row))
+                log.append((time.time_ns(), 10_001, document["_id"], before, after))
+        cursor.executemany(_LOG, log)
+        cursor.execute(_SET_CLOCK, (time.time_ns(), 1.0))
+        cursor.execute("COMMIT")
+        made += group
+    return made / (time.perf_counter() - begun)
+
+
+def _account(number: int, balance: int) -> bytes:
+    ident = f"k57fd5jr0cjvqpr8k00s1yz3f{number:07}"
+    document = {"_creationTime": 1_790_000_000_000.0, "_id": ident, "balance": float(balance)}
+    return orjson.dumps({**document, "number": float(number)})
+
+
 # --- What a start cannot be shorter than ---------------------------------------------------------
 
 _LIBRARIES: Final = ("trio", "hypercorn.trio", "attrs", "cattrs", "apsw", "orjson", "structlog")
@@ -252,6 +312,10 @@ def _main(kind: str, *options: str) -> None:
             floor = SqliteFloor(Path(directory) / "floor.db", "x" * int(body_bytes))
             print(floor.run(int(group), float(seconds)), flush=True)
             floor.connection.close()
+    elif kind == "transfers":
+        path, count, skew, group, seconds = options
+        rate = transfer_alone(Path(path), int(count), float(skew), int(group), float(seconds))
+        print(rate, flush=True)
     elif kind == "imports":
         for name in _LIBRARIES:
             import_module(name)

@@ -7,9 +7,9 @@ from typing import Final
 from attrs import define, field
 
 from bench.boards import Deck, fill_board
-from bench.processes import Started, floor_command, flow_command, spawn, started
+from bench.processes import Started, floor_rate, flow_command, started
 from bench.report import Options, Section, median
-from bench.wire import Hub, LoadError, Peer, Writer
+from bench.wire import Hub, Peer, Writer
 
 _BODY_BYTES: Final = 155
 _TASKS: Final = 200
@@ -91,6 +91,7 @@ def run(options: Options, disk: Path) -> Section:
     section = Section(
         "Mutation throughput: moves per second, closed loop, 200 tasks, synchronous=FULL"
     )
+    half = str(options.round_seconds / 2)
     with started(flow_command(disk / "moves")) as server:
         for audience in AUDIENCES:
             hub = Hub(server.address)
@@ -103,7 +104,9 @@ def run(options: Options, disk: Path) -> Section:
             load.measure(max(WRITERS), options.round_seconds / 2, Found())
             for _ in range(options.rounds):
                 for count in WRITERS:
-                    _floor(disk, count, options.round_seconds / 2, found[count])
+                    found[count].floor_per_second.append(
+                        floor_rate("sqlite", str(disk), str(count), half, str(_BODY_BYTES))
+                    )
                     load.measure(count, options.round_seconds, found[count])
             hub.close()
             for count in WRITERS:
@@ -113,14 +116,6 @@ def run(options: Options, disk: Path) -> Section:
         "boards/s each: how often a subscriber got the whole board; moves between are folded.",
     ]
     return section
-
-
-def _floor(disk: Path, group: int, seconds: float, found: Found) -> None:
-    process = spawn(floor_command("sqlite", str(disk), str(group), str(seconds), str(_BODY_BYTES)))
-    output, _ = process.communicate(timeout=60)
-    if process.returncode:
-        raise LoadError(f"SQLite alone failed with exit code {process.returncode}")
-    found.floor_per_second.append(float(output))
 
 
 def _add(section: Section, writers: int, audience: int, found: Found) -> None:

@@ -57,15 +57,25 @@ class Started:
         return {name: float(number) for name, number in pairs}
 
 
-def flow_command(data: Path) -> list[str]:
+def flow_command(data: Path, *options: str) -> list[str]:
     """Give the command by which a user starts the server on a folder."""
     command = os.environ.get("BENCH_FLOW", str(Path(sys.executable).with_name("flow"))).split()
-    return [*command, "serve", "--port", "0", "--data", str(data), "--log-level", "warning"]
+    fixed = ["--port", "0", "--data", str(data), "--log-level", "warning"]
+    return [*command, "serve", *fixed, *options]
 
 
 def floor_command(*options: str) -> list[str]:
     """Give the command of a floor."""
     return [sys.executable, "-m", "bench.floors", *options]
+
+
+def floor_rate(*options: str) -> float:
+    """Run a floor to its end. Returns: how much it did in a second, by its own account."""
+    process = spawn(floor_command(*options))
+    output, _ = process.communicate(timeout=120)
+    if process.returncode:
+        raise LoadError(f"the floor {options[0]} failed with exit code {process.returncode}")
+    return float(output)
 
 
 def pin_load() -> None:

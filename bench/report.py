@@ -13,18 +13,26 @@ _GAP: Final = "  "
 
 @frozen
 class Options:
-    """How long to measure: rounds of each benchmark, starts, and subscriptions to other keys."""
+    """How long to measure, and among how much: other subscriptions, accounts, idle sockets."""
 
     quick: bool
     rounds: int
     round_seconds: float
     starts: int
     keys: int
+    accounts: int
+    idle: int
 
     @staticmethod
-    def of(*, quick: bool) -> "Options":
-        """Give the lengths of a whole run or of a quick one."""
-        return Options(quick, 2, 0.3, 1, 2_000) if quick else Options(quick, 5, 0.8, 4, 20_000)
+    def of(length: str) -> "Options":
+        """Give the lengths of a ``whole`` run, a ``quick`` one, or one that only shows it runs."""
+        match length:
+            case "whole":
+                return Options(False, 5, 0.8, 4, 20_000, 100_000, 5_000)
+            case "quick":
+                return Options(True, 2, 0.3, 1, 2_000, 10_000, 1_000)
+            case _:
+                return Options(True, 1, 0.05, 1, 100, 500, 100)
 
 
 @define

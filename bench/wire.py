@@ -5,7 +5,7 @@ import socket
 import time
 from binascii import a2b_base64
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 from uuid import uuid4
 
 import orjson
@@ -85,6 +85,14 @@ def _size_and_start(data: memoryview, at: int, end: int) -> tuple[int, int] | No
     width = 2 if size == 126 else 8
     start = at + 2 + width
     return None if end < start else (int.from_bytes(data[at + 2 : start], "big"), start)
+
+
+class Reader(Protocol):
+    """What a hub looks after: a socket, and what is done with the bytes that it gives."""
+
+    socket: socket.socket
+
+    def feed(self, data: memoryview, /) -> None: ...
 
 
 class Peer:
@@ -202,7 +210,7 @@ class Hub:
     def __init__(self, address: Address) -> None:
         self.address = address
         self._epoll = select.epoll()
-        self._peers = dict[int, Peer]()
+        self._peers = dict[int, Reader]()
         self._buffer = memoryview(bytearray(_RECEIVE_BYTES))
 
     def poll(self, seconds: float = 0.05) -> None:
@@ -236,13 +244,13 @@ class Hub:
                 peer = self._peers[number]
                 peer.feed(self._buffer[: peer.socket.recv_into(self._buffer)])
 
-    def add(self, peer: Peer) -> None:
+    def add(self, peer: Reader) -> None:
         """Look after a connection whose handshake is done."""
         peer.socket.setblocking(False)
         self._peers[peer.socket.fileno()] = peer
         self._epoll.register(peer.socket.fileno(), select.EPOLLIN)
 
-    def discard(self, peers: Iterable[Peer]) -> None:
+    def discard(self, peers: Iterable[Reader]) -> None:
         """Close connections."""
         for peer in peers:
             del self._peers[peer.socket.fileno()]

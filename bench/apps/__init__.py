@@ -1,0 +1,1 @@
+"""Apps of the benchmarks' own: `flow serve --app bench.apps.<name>`."""

@@ -1,0 +1,1 @@
+"""A bank: accounts that money moves between, as published benchmarks of Convex have it."""

@@ -1,0 +1,34 @@
+"""The benchmarks run: each part, as short as can be, against real servers."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def _run(part: str, results: Path) -> dict[str, Any]:
+    """Run one part in a process of its own, since the load pins itself to a core."""
+    command = [sys.executable, "-m", "bench", "--smoke", "--only", part, "--results", str(results)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [figures] = results.glob("*.json")
+    section: dict[str, Any] = json.loads(figures.read_text())["sections"][part]
+    return section
+
+
+@pytest.mark.slow
+def test_transfers_run_both_ways_and_lose_no_money(tmp_path: Path) -> None:
+    """The part itself compares all balances with what they were."""
+    section = _run("transfers", tmp_path)
+
+    assert [(row["over"], row["accounts"]) for row in section["rows"]] == [
+        ("HTTP", "uniform"),
+        ("HTTP", "Zipf 1.5"),
+        ("socket", "uniform"),
+        ("socket", "Zipf 1.5"),
+    ]
+    assert all(row["transfers/s"] > 0 for row in section["rows"]), section
+    assert any("500,000" in note for note in section["notes"]), section
