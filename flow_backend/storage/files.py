@@ -6,6 +6,7 @@ A simulated disk has these operations, too: storage does all else through SQLite
 import fcntl
 import os
 from contextlib import suppress
+from io import BufferedWriter
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -16,6 +17,9 @@ from flow_backend.errors import StartError
 CANNOT_CREATE: Final = 73
 DATABASE: Final = "flow.sqlite3"
 LOCK: Final = "flow.lock"
+_LOG: Final = f"{DATABASE}-wal"
+_LOG_COPY: Final = f"{DATABASE}-wal.copy"
+_LOG_INDEX: Final = f"{DATABASE}-shm"
 _COPY_BYTES: Final = 2**20
 
 
@@ -51,6 +55,49 @@ class Files(Protocol):
         ...
 
 
+class Folder(Protocol):
+    """A directory, and what storage does with the files in it by itself; names are plain."""
+
+    def size(self, name: str) -> int | None:
+        """Give a file's size in bytes, None if there is no such file."""
+        ...
+
+    def copy(self, name: str, target: str) -> None:
+        """Copy a file into a new one, and sync that."""
+        ...
+
+    def rename(self, name: str, target: str) -> None:
+        """Put a file in the place of another."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        ...
+
+    def sync(self) -> None:
+        """Put the names of all files on disk."""
+        ...
+
+
+def renew_log(folder: Folder) -> bool:
+    """Put a copy that is surely on disk in the place of a log that was left.
+
+    After a failed fsync the kernel may count pages as clean that never reached the disk. A log that
+    is read and written anew is on disk whatever happened before.
+
+    Returns: whether there was a log.
+    Source: the guarantees, B3 and B6.
+    """
+    if not folder.size(_LOG):
+        return False
+    folder.remove(_LOG_COPY)  # One that an earlier start did not finish.
+    folder.copy(_LOG, _LOG_COPY)
+    folder.rename(_LOG_COPY, _LOG)
+    folder.remove(_LOG_INDEX)
+    folder.sync()
+    return True
+
+
 @define
 class SystemFiles:
     """The files of a directory on a real disk."""
@@ -84,22 +131,35 @@ class SystemFiles:
 
     def renew_log(self) -> bool:
         """Put a copy that is surely on disk in the place of a log that was left."""
-        # After a failed fsync the kernel may count pages as clean that never reached the disk. A
-        # log that is read and written anew is on disk whatever happened before (guarantee B3).
-        log = Path(f"{self.database}-wal")
-        if not log.exists() or log.stat().st_size == 0:
-            return False
-        copy = Path(f"{self.database}-wal.copy")
-        copy.unlink(missing_ok=True)  # One that an earlier start did not finish.
-        with log.open("rb") as source, open(copy, "wb", opener=_open_private) as target:
+        return renew_log(self)
+
+    def size(self, name: str) -> int | None:
+        """Give a file's size, None if there is no such file."""
+        try:
+            return (self.directory / name).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def copy(self, name: str, target: str) -> None:
+        """Copy a file into a new one, and sync that."""
+        place = self.directory / target
+        with (self.directory / name).open("rb") as source, _new_file(place) as copy:
             while piece := source.read(_COPY_BYTES):
-                target.write(piece)
-            target.flush()
-            os.fsync(target.fileno())
-        copy.replace(log)
-        Path(f"{self.database}-shm").unlink(missing_ok=True)
+                copy.write(piece)
+            copy.flush()
+            os.fsync(copy.fileno())
+
+    def rename(self, name: str, target: str) -> None:
+        """Put a file in the place of another."""
+        (self.directory / name).replace(self.directory / target)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        (self.directory / name).unlink(missing_ok=True)
+
+    def sync(self) -> None:
+        """Put the names of all files on disk."""
         _sync_directory(self.directory)
-        return True
 
     def release(self) -> None:
         """Give up the lock."""
@@ -147,5 +207,6 @@ def _sync_directory(directory: Path) -> None:
         os.close(handle)
 
 
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+def _new_file(path: Path) -> BufferedWriter:
+    handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    return os.fdopen(handle, "wb")
