@@ -1,6 +1,7 @@
 """The part of apsw that storage uses, with types of its own: apsw's stubs need Python 3.12."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Protocol, cast
 
 import apsw
@@ -106,3 +107,15 @@ def open_connection(path: str, vfs: str | None) -> Connection:
     """
     connection: object = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
     return cast("Connection", connection)
+
+
+def close_connection(connection: Connection, *, leave_log: bool) -> None:
+    """Close a connection; nothing that fails at that matters, for the next start puts it right.
+
+    ``leave_log`` keeps SQLite from copying its log into the file, as the last connection to close
+    does by itself: after a failure of the disk nothing more must be written.
+    """
+    with suppress(apsw.Error):
+        if leave_log:
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.close(True)

@@ -12,7 +12,7 @@ from flow_backend.errors import StartError
 from flow_backend.schema.table import TableSpec
 from flow_backend.storage import failures, layout
 from flow_backend.storage.base import TableName
-from flow_backend.storage.connection import Connection, open_connection
+from flow_backend.storage.connection import Connection, close_connection, open_connection
 from flow_backend.storage.files import CANNOT_CREATE, Files
 from flow_backend.storage.settings import StorageSettings
 from flow_backend.storage.tables import StoredTable
@@ -55,7 +55,7 @@ def open_database(
         tables, clock = _bring_up(connection, specs, state, now_ns)
     except BaseException as error:
         if connection is not None:
-            connection.close(True)
+            close_connection(connection, leave_log=True)
         files.release()
         if isinstance(error, (apsw.Error, OSError)):
             raise _start_error(files, error) from error
@@ -90,7 +90,7 @@ def connect(files: Files, settings: StorageSettings, *, read_only: bool) -> Conn
         if name == "mmap_size" and found is None:
             continue  # This disk has no memory mapping at all.
         if found != wanted:
-            connection.close(True)
+            close_connection(connection, leave_log=True)
             raise StartError(
                 f"SQLite does not take {name} = {wanted}, it stays at {found!r}", _INTERNAL
             )

@@ -8,7 +8,7 @@ import apsw
 from flow_backend.errors import LocalProtocolError
 from flow_backend.storage import failures
 from flow_backend.storage.base import IndexBounds, StoredRow, TableName
-from flow_backend.storage.connection import Connection
+from flow_backend.storage.connection import Connection, close_connection
 from flow_backend.storage.reader import TableReader
 from flow_backend.storage.tables import StoredTable
 from flow_backend.values.timestamp import CommitTs
@@ -57,7 +57,8 @@ class StoredSnapshot:
     def close(self) -> None:
         """Close the connection."""
         self.end()
-        self._connection.close(True)
+        # Only the writer checkpoints, also when a reader is the last to close.
+        close_connection(self._connection, leave_log=True)
 
     def get(self, table: TableName, id: str) -> StoredRow | None:  # The interface's word.
         """Give the row with this id, or None."""

@@ -25,7 +25,7 @@ from flow_backend.storage.base import (
     Write,
 )
 from flow_backend.storage.commit_log import LogRow
-from flow_backend.storage.connection import Connection
+from flow_backend.storage.connection import Connection, close_connection
 from flow_backend.storage.reader import TableReader
 from flow_backend.storage.recent_rows import RecentRows
 from flow_backend.storage.request_records import Record, RequestRecords, record_of
@@ -221,7 +221,7 @@ class StoredWriter:
                 pass  # A reader is still there: the next start checkpoints.
             except apsw.Error as error:
                 self._stopped = failures.of_commit(error)
-        self._connection.close(True)
+        close_connection(self._connection, leave_log=self._stopped is not None)
         if self._stopped is not None:
             raise self._stopped
 
