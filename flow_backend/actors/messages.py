@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import NewType, Protocol
 
-from attrs import field, frozen
+from attrs import field
 
 from flow_backend.actors.mailbox import Put
 from flow_backend.functions.context import NOBODY, Caller
 from flow_backend.functions.read_set import ReadRange
 from flow_backend.functions.runner import QueryRun
+from flow_backend.records import frozen
 from flow_backend.storage.base import Done, Outcome, Refused, RequestKey, TableName, Write
 from flow_backend.sync.messages import Add, IdentityVersion, QueryId, QuerySetVersion, RequestId
 from flow_backend.values.timestamp import CommitTs

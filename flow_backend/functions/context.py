@@ -5,13 +5,14 @@ from random import Random
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, field
 
 from flow_backend.auth.identity import Identity
 from flow_backend.functions.database import Database, WritableDatabase
 from flow_backend.functions.function import Function, Mutation, Query
 from flow_backend.functions.limits import Limits
 from flow_backend.functions.seed import Seed
+from flow_backend.records import frozen
 from flow_backend.schema.document import Instant
 
 P = ParamSpec("P")

@@ -1,7 +1,6 @@
 """What one run of a function read: ranges of index keys, to be held against every commit."""
 
-from attrs import frozen
-
+from flow_backend.records import frozen
 from flow_backend.storage.base import TableName
 
 

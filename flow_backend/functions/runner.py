@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 import structlog
-from attrs import define, field, frozen
+from attrs import define, field
 
 from flow_backend.errors import (
     AppError,
@@ -42,6 +42,7 @@ from flow_backend.functions.reads import Reads
 from flow_backend.functions.registry import BoundApp
 from flow_backend.functions.seed import Seed
 from flow_backend.functions.validate import shown_path
+from flow_backend.records import frozen
 from flow_backend.runtime import Stopwatch, Watch
 from flow_backend.schema.document import Instant
 from flow_backend.storage.base import Done, InterruptedRead, Reader, Refused, TableName, Transaction

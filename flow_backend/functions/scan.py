@@ -6,12 +6,11 @@ from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from attrs import frozen
-
 from flow_backend.errors import DocumentError, InvalidCall, InvalidRange
 from flow_backend.functions.limits import Interrupted
 from flow_backend.functions.pagination import paginate
 from flow_backend.functions.reads import OpenScan
+from flow_backend.records import frozen
 from flow_backend.schema.document import Document, stored_row, stored_rows
 from flow_backend.storage.base import IndexBounds, InterruptedRead, StoredRow
 

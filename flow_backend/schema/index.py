@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from attrs import field, frozen
+from attrs import field
 
 from flow_backend.errors import InvalidRange, SchemaError
+from flow_backend.records import frozen
 
 if TYPE_CHECKING:
     from flow_backend.schema.document import Document

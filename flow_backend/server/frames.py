@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from flow_backend.actors.messages import Frame
 from flow_backend.errors import RemoteProtocolError
+from flow_backend.records import frozen
 
 _JOINED_BYTES: Final = 4096
 _INT_XOR_BYTES: Final = 1024

@@ -7,9 +7,10 @@ documents as the canonical bytes that are stored and sent. Nothing above it know
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NewType, Protocol
 
-from attrs import field, frozen
+from attrs import field
 
 from flow_backend.errors import FlowError
+from flow_backend.records import frozen
 from flow_backend.schema.table import BY_CREATION_TIME, RowKeys, TableSpec
 from flow_backend.values.timestamp import CommitTs
 from flow_backend.values.value import JsonValue

@@ -2,8 +2,9 @@
 
 from typing import Final, Literal, NewType, TypeAlias
 
-from attrs import field, frozen
+from attrs import field
 
+from flow_backend.records import frozen
 from flow_backend.values.timestamp import NO_COMMIT, CommitTs
 from flow_backend.values.value import JsonValue
 
