@@ -119,6 +119,12 @@ class LimitExceeded(FunctionError):
     code = "LimitExceeded"
 
 
+class TookServerDown(FunctionError):
+    """This call has ended the whole server twice, so for a while it is not run again."""
+
+    code = "TookServerDown"
+
+
 class DocumentError(FunctionError):
     """A write does not fit: no such document, no such table, against the schema."""
 

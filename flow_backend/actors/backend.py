@@ -36,6 +36,7 @@ from flow_backend.actors.supervisor import RestartIntensity, Supervisor
 from flow_backend.actors.table import TableActor
 from flow_backend.errors import AuthRejected, Overloaded
 from flow_backend.functions.context import NOBODY, Caller
+from flow_backend.functions.in_flight import InFlight, Unnoted
 from flow_backend.functions.limits import Deadlines, Limits
 from flow_backend.functions.registry import App
 from flow_backend.functions.runner import Runner
@@ -328,6 +329,7 @@ async def open_backend(
     deadlines: Deadlines,
     settings: BackendSettings | None = None,
     verify_user: VerifyUser | None = None,
+    in_flight: InFlight | None = None,
 ) -> AsyncGenerator[Backend]:
     """Run an app on an open database. The caller closes the database afterwards.
 
@@ -344,6 +346,7 @@ async def open_backend(
         env=settings.env,
         redact=settings.redact,
         stopwatch=runtime.stopwatch,
+        in_flight=in_flight or Unnoted(),
     )
     pool = open_pool(storage, runner, runtime, Durations(), settings.readers)
     snapshot = storage.open_snapshot()

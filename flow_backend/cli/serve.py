@@ -9,11 +9,13 @@ import click
 import trio
 
 from flow_backend.actors.supervisor import ActorFailed
+from flow_backend.cli.supervise import OPTION, supervise
 from flow_backend.errors import AppDefinitionError, StartError, StorageError
 from flow_backend.functions.registry import load_app
 from flow_backend.server.app import Server
 from flow_backend.server.config import Settings, settings_from
 from flow_backend.server.logs import configure_logs
+from flow_backend.server.parent import parent_of
 from flow_backend.server.run import run_server
 
 APP_EXIT_CODE: Final = 65
@@ -29,6 +31,7 @@ INTERNAL_EXIT_CODE: Final = 70
 @click.option("--web", help="The folder of the web app.  [default: the app's own]")
 @click.option("--no-auth", is_flag=True, help="Serve without accounts: every caller is nobody.")
 @click.option("--log-level", help="debug, info, warning or error.  [default: info]")
+@click.option(OPTION, "supervised", is_flag=True, help="Start it again when it ends by a fault.")
 def serve(
     host: str | None,
     port: int | None,
@@ -37,6 +40,7 @@ def serve(
     web: str | None,
     no_auth: bool,
     log_level: str | None,
+    supervised: bool,
 ) -> None:
     """Serve an app until Ctrl-C.
 
@@ -44,18 +48,20 @@ def serve(
     """
     options: dict[str, object] = {"host": host, "port": port, "data": data, "app": app, "web": web}
     options |= {"log_level": log_level, "auth": False if no_auth else None}
-    problem = _run(options)
+    problem = _run(options, supervised=supervised)
     if problem is not None:
         text, exit_code = problem
         print(f"Error: {text}", file=sys.stderr)
         sys.exit(exit_code)
 
 
-def _run(options: dict[str, object]) -> tuple[str, int] | None:
+def _run(options: dict[str, object], *, supervised: bool) -> tuple[str, int] | None:
     """Run to the end; give what went wrong, in words for whoever started it, and the exit code."""
     try:
         settings = settings_from(os.environ, options)
         configure_logs(settings)
+        if supervised:
+            sys.exit(supervise(settings))
         _serve(settings)
     except BaseExceptionGroup as group:
         problems = [found for error in _leaves(group) if (found := _problem(error)) is not None]
@@ -71,7 +77,14 @@ def _serve(settings: Settings) -> None:
     # Apps are mostly developed in the folder where the command is given.
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
-    trio.run(run_server, load_app(settings.app), settings, _announce)
+    parent = parent_of(os.environ)
+
+    def announce(server: Server) -> None:
+        if parent is not None:
+            parent.tell_ready()
+        _announce(server)
+
+    trio.run(run_server, load_app(settings.app), settings, announce, parent)
 
 
 def _announce(server: Server) -> None:

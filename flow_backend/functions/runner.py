@@ -36,6 +36,7 @@ from flow_backend.functions.context import (
 )
 from flow_backend.functions.database import Database, Pages, WritableDatabase
 from flow_backend.functions.function import Function, Kind
+from flow_backend.functions.in_flight import InFlight, Unnoted
 from flow_backend.functions.limits import Deadlines, Interrupted, Limits, Watched
 from flow_backend.functions.read_set import ReadSet
 from flow_backend.functions.reads import Reads
@@ -161,6 +162,7 @@ class Runner:
     env: Mapping[str, str] = field(factory=dict[str, str])
     redact: bool = False
     stopwatch: Callable[[], Watch] = Stopwatch
+    in_flight: InFlight = field(factory=Unnoted)
 
     def query(
         self,
@@ -215,7 +217,7 @@ class Runner:
         try:
             function = self._find(path, Kind.ACTION, caller)
             contract = self.app.contracts[path]
-            self._check_size(path, args)
+            self._checked_size(path, args)
             taken = contract.arguments(args)
             auth, clock = Auth(caller.identity), Clock(Instant(self.now_ms()))
             ctx = ActionCtx(auth, clock, log, self.env, Seed(self.seed()), run)
@@ -258,6 +260,8 @@ class Runner:
                 watch.leave()
         except Interrupted:
             watch.leave()
+        finally:
+            self.in_flight.end()
         if answer is not None:
             return answer
         self._end_read(call.database.reader)
@@ -280,7 +284,7 @@ class Runner:
         try:
             function = self._find(path, kind, call.caller)
             contract = self.app.contracts[path]
-            self._check_size(path, args)
+            self.in_flight.begin(path, self._checked_size(path, args))
             value = call.enter(function, contract.arguments(args))
             encoded = self._sized(contract.result(value), path)
             return Done(encoded, tuple(call.log.lines))
@@ -306,16 +310,18 @@ class Runner:
             )
         return function
 
-    def _check_size(self, path: str, args: JsonValue) -> None:
+    def _checked_size(self, path: str, args: JsonValue) -> bytes:
+        """Give the encoded arguments, if they are within the limit."""
         try:
-            size = len(orjson.dumps(args))
+            encoded = orjson.dumps(args)
         except orjson.JSONEncodeError as error:  # What is too deep, or no text.
             raise InvalidArguments(f"Invalid arguments for {shown_path(path)}: {error}") from None
-        if size > self.limits.arguments_bytes:
+        if len(encoded) > self.limits.arguments_bytes:
             raise InvalidArguments(
-                f"Arguments for {shown_path(path)} are too large "
-                f"(actual: {format_size(size)}, limit: {format_size(self.limits.arguments_bytes)})"
+                f"Arguments for {shown_path(path)} are too large (actual: "
+                f"{format_size(len(encoded))}, limit: {format_size(self.limits.arguments_bytes)})"
             )
+        return encoded
 
     def _sized(self, encoded: bytes, path: str) -> bytes:
         if len(encoded) > self.limits.result_bytes:

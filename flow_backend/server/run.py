@@ -23,17 +23,24 @@ from flow_backend.server.app import Server, open_server
 from flow_backend.server.bounds import backend_settings
 from flow_backend.server.config import USAGE_EXIT_CODE, Settings, web_folder
 from flow_backend.server.frames import text_frame
-from flow_backend.server.watchdog import armed, keep_alive, raise_file_limit, tune_interpreter
+from flow_backend.server.parent import Parent
+from flow_backend.server.watchdog import armed, noting_calls, raise_file_limit, tune_interpreter
 from flow_backend.storage.sqlite import open_storage
 
 _SECOND_SIGNAL_EXIT_CODE = 130
 log = structlog.stdlib.get_logger("flow.server")
 
 
-async def run_server(app: App, settings: Settings, on_ready: Callable[[Server], None]) -> None:
+async def run_server(
+    app: App,
+    settings: Settings,
+    on_ready: Callable[[Server], None],
+    parent: Parent | None = None,
+) -> None:
     """Serve an app until the first SIGTERM or SIGINT; a second one ends the process at once.
 
-    ``on_ready`` is called when clients may come.
+    ``on_ready`` is called when clients may come. With a ``parent`` the server also stops when that
+    has gone.
 
     Raises: StartError, and nothing was changed then; AppDefinitionError; and, in a group, what
         ended the backend by itself.
@@ -41,15 +48,20 @@ async def run_server(app: App, settings: Settings, on_ready: Callable[[Server], 
     check_exposure(app, settings)
     raise_file_limit()
     runtime = SystemRuntime()
-    folder = settings.data
+    folder = Path(settings.data)
     tables = tuple(app.schema.tables.values())
-    storage = open_storage(Path(folder), tables, now_ns=runtime.now_ns)
+    storage = open_storage(folder, tables, now_ns=runtime.now_ns)
     try:
         async with trio.open_nursery() as nursery:
             stop = trio.Event()
             await nursery.start(_listen_to_signals, stop)
-            nursery.start_soon(keep_alive, settings.watchdog_seconds)
-            with armed(settings.watchdog_seconds):
+            if parent is not None:
+                nursery.start_soon(_stop_without, parent, stop)
+            with (
+                noting_calls(folder, runtime.now_ns) as in_flight,
+                armed(settings.watchdog_seconds, folder) as watchdog,
+            ):
+                nursery.start_soon(watchdog.keep_alive)
                 async with (
                     open_user_verifier(app, settings) as verify_user,
                     open_backend(
@@ -60,18 +72,29 @@ async def run_server(app: App, settings: Settings, on_ready: Callable[[Server], 
                         deadlines=ThreadDeadlines(),
                         settings=backend_settings(settings),
                         verify_user=verify_user,
+                        in_flight=in_flight,
                     ) as backend,
                     open_server(
-                        backend, settings, web=app_web_folder(app, settings), drain=backend.stop
+                        backend,
+                        settings,
+                        web=app_web_folder(app, settings),
+                        drain=backend.stop,
+                        listening=None if parent is None else parent.listening,
                     ) as server,
                 ):
                     tune_interpreter()
                     on_ready(server)
                     await stop.wait()
                     log.info("Stopping")
-            nursery.cancel_scope.cancel()
+                nursery.cancel_scope.cancel()
     finally:
         storage.close()
+
+
+async def _stop_without(parent: Parent, stop: trio.Event) -> None:
+    await parent.wait_gone()
+    log.warning("The supervisor has gone, so the server stops")
+    stop.set()
 
 
 def check_exposure(app: App, settings: Settings) -> None:
