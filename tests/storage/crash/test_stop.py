@@ -27,7 +27,7 @@ def test_b6_nothing_is_written_after_a_failed_commit() -> None:
         storage.close()
 
     assert [each for each in later if each[0] in WRITES] == []
-    disk.kill()
+    disk.kill(evict=True)
     assert all_ids(start(disk)) == ["a"]
     disk.kill()
 
