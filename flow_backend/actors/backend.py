@@ -10,6 +10,7 @@ from attrs import define, field, frozen
 from flow_backend.actors.action import ActionActor
 from flow_backend.actors.durations import Durations
 from flow_backend.actors.frontier import Frontier
+from flow_backend.actors.gate import Gate
 from flow_backend.actors.mailbox import Mailbox, Reply
 from flow_backend.actors.messages import (
     ActionDone,
@@ -108,6 +109,7 @@ class Backend:
     text_frame: TextFrame
     verify_user: VerifyUser | None
     supervisor: Supervisor
+    gate: Gate = field(factory=Gate)
     sessions: dict[SessionKey, SessionActor] = field(factory=dict[SessionKey, SessionActor])
     _last_session: int = 0
     stopping: bool = False
@@ -119,6 +121,7 @@ class Backend:
 
         Raises: SnapshotTooOld, Overloaded.
         """
+        self.gate.check()
         if at is not None:
             return await self.pool.query_at(call, at)
         return await self.pool.query(call)
@@ -132,6 +135,7 @@ class Backend:
 
         Raises: Overloaded if it was not taken, or not committed; nothing happened then.
         """
+        self.gate.check()
         reply = Reply[MutationDone | NotDone]()
         try:
             with trio.fail_after(self.settings.mailbox_seconds):
@@ -148,6 +152,7 @@ class Backend:
 
         Raises: Overloaded if it was not taken.
         """
+        self.gate.check()
         reply = Reply[ActionDone | NotDone]()
         try:
             with trio.fail_after(self.settings.mailbox_seconds):
@@ -201,6 +206,7 @@ class Backend:
             newest_ts=lambda: self.mutation.writer.last_ts,
             now_ns=self.runtime.now_ns,
             limits=self.settings.session,
+            gate=self.gate,
         )
         self.sessions[key] = session
         if self.stopping:
@@ -330,6 +336,7 @@ async def open_backend(
     settings: BackendSettings | None = None,
     verify_user: VerifyUser | None = None,
     in_flight: InFlight | None = None,
+    gate: Gate | None = None,
 ) -> AsyncGenerator[Backend]:
     """Run an app on an open database. The caller closes the database afterwards.
 
@@ -355,6 +362,7 @@ async def open_backend(
         async with trio.open_nursery() as nursery:
             machine = _Machine(storage, runtime, runner, pool, snapshot, writer)
             backend = _assemble(machine, text_frame, settings, verify_user, nursery)
+            backend.gate = gate or backend.gate
             backend.start()
             yield backend
             await backend.stop()

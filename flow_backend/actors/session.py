@@ -9,6 +9,7 @@ import structlog
 import trio
 from attrs import define, field
 
+from flow_backend.actors.gate import Gate
 from flow_backend.actors.mailbox import Mailbox
 from flow_backend.actors.messages import (
     ActionDone,
@@ -114,6 +115,7 @@ class SessionActor:
     newest_ts: Callable[[], CommitTs]
     now_ns: Callable[[], int]
     limits: SessionLimits = field(factory=SessionLimits)
+    gate: Gate = field(factory=Gate)
     state: SyncState = field(factory=SyncState)
     caller: Caller = NOBODY
     session_id: SessionId | None = None
@@ -174,10 +176,14 @@ class SessionActor:
             case StartSession(session_id, observed_ts):
                 await self._start(session_id, observed_ts)
             case ChangeQueries(add, remove, query_set):
+                if add:
+                    self.gate.check()
                 self.queries.put(TellQueries(self.key, add, remove, query_set))
             case RunMutation(request_id, path, args, component):
+                self.gate.check()
                 await self._mutate(request_id, _in_component(path, component), args)
             case RunAction(request_id, path, args, component):
+                self.gate.check()
                 self._actions_out += 1
                 call = Call(_in_component(path, component), _wire(args), self._caller_now())
                 with trio.fail_after(self.limits.mailbox_seconds):

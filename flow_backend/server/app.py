@@ -8,11 +8,13 @@ from pathlib import Path
 import trio
 from attrs import define, field
 
+from flow_backend.actors.gate import Gate
 from flow_backend.server.config import Settings
 from flow_backend.server.core import BackendFacade
 from flow_backend.server.handover import HttpServer
 from flow_backend.server.http import Readiness, build_http_app
 from flow_backend.server.listener import Listener, open_listeners
+from flow_backend.server.memory import MemoryWatch, default_memory_bytes
 from flow_backend.server.metrics import ServerCounters
 from flow_backend.server.web import list_web_folder
 
@@ -70,27 +72,37 @@ async def open_server(
     web: Path | None = None,
     drain: Callable[[], Awaitable[None]] = _nothing_to_drain,
     listening: list[socket.socket] | None = None,
+    gate: Gate | None = None,
 ) -> AsyncGenerator[Server]:
     """Serve a backend while the block runs; at its end the server stops gracefully.
 
     ``drain`` returns when the backend has answered all that its sessions asked. ``listening`` are
-    sockets that listen already; without them ``settings`` say where.
+    sockets that listen already; without them ``settings`` say where. ``gate`` is the one
+    that the backend looks at; it is shut while the process has too much memory.
 
     Raises: StartError if the address cannot be had.
     """
     counters, readiness = ServerCounters(), Readiness()
     files = list_web_folder(web) if web is not None else None
-    http = HttpServer(build_http_app(backend, settings, counters, readiness, files), settings)
+    memory = MemoryWatch(gate or Gate(), settings.memory_bytes_max or default_memory_bytes())
+    app = build_http_app(backend, settings, counters, readiness, memory, files)
+    http = HttpServer(app, settings)
     if listening is None:
         listening = open_listeners(settings.host, settings.port, settings.stall_seconds)
     port: int = listening[0].getsockname()[1]
     listener = Listener(
-        settings=settings, backend=backend, http=http, counters=counters, listening=listening
+        settings=settings,
+        backend=backend,
+        http=http,
+        counters=counters,
+        listening=listening,
+        gate=memory.gate,
     )
     server = Server(
         listener=listener, readiness=readiness, host=settings.host, port=port, drain=drain
     )
     async with trio.open_nursery() as nursery:
+        nursery.start_soon(memory.run)
         await nursery.start(listener.run)
         readiness.ready = True
         try:

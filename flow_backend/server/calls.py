@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from flow_backend.actors.gate import Gate
 from flow_backend.actors.messages import Call
 from flow_backend.errors import (
     AuthRejected,
@@ -58,6 +59,7 @@ class FunctionApi:
 
     backend: BackendFacade
     settings: Settings
+    gate: Gate
 
     def routes(self) -> list[Route]:
         """Give the routes of all endpoints."""
@@ -77,12 +79,12 @@ class FunctionApi:
 
     async def query(self, request: Request) -> Response:
         """Run a query at the newest state."""
-        asked = function_request(await read_object(request, self.settings))
+        asked = function_request(await read_object(request, self.settings, self.gate))
         return await self._query(request, asked)
 
     async def query_at_ts(self, request: Request) -> Response:
         """Run a query at a timestamp that ``query_ts`` gave."""
-        asked = function_request(await read_object(request, self.settings))
+        asked = function_request(await read_object(request, self.settings, self.gate))
         if asked.ts is None:
             raise RequestRefused(400, "BadTimestamp", "The field 'ts' is missing.")
         return await self._query(request, asked)
@@ -94,7 +96,7 @@ class FunctionApi:
 
     async def mutation(self, request: Request) -> Response:
         """Run a mutation; one with an Idempotency-Key runs only once."""
-        asked = function_request(await read_object(request, self.settings))
+        asked = function_request(await read_object(request, self.settings, self.gate))
         caller = await self._caller(request)
         key = idempotency_key(request)
         call = Call(asked.path, asked.args, caller)
@@ -103,20 +105,20 @@ class FunctionApi:
 
     async def action(self, request: Request) -> Response:
         """Run an action."""
-        asked = function_request(await read_object(request, self.settings))
+        asked = function_request(await read_object(request, self.settings, self.gate))
         caller = await self._caller(request)
         result = await self.backend.act(Call(asked.path, asked.args, caller))
         return _json(envelope(result, asked.format))
 
     async def query_ts(self, request: Request) -> Response:
         """Pin the newest state for some seconds. The body is empty, though called JSON."""
-        await read_body(request, self.settings)
+        await read_body(request, self.settings, self.gate)
         ts = await self.backend.pin_snapshot()
         return _json(orjson.dumps({"ts": encode_ts(ts)}))
 
     async def query_batch(self, request: Request) -> Response:
         """Run several queries at one timestamp."""
-        fields = await read_object(request, self.settings)
+        fields = await read_object(request, self.settings, self.gate)
         asked = _batch(fields.get("queries"))
         caller = await self._caller(request)
         ts = await self.backend.pin_snapshot()

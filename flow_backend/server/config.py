@@ -14,6 +14,7 @@ USAGE_EXIT_CODE: Final = 64
 
 T = TypeVar("T")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_LOOPBACK: Final = ("127.0.0.0/8", "::1")
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 
@@ -47,6 +48,35 @@ class Settings:
     )
     log_format: str = _setting("auto", "text, json, or auto: text on a terminal, else json.")
     connections_max: int = _setting(10_000, "Connections at once; more are answered 503.", least=1)
+    address_sockets_per_second: int = _setting(
+        50, "New connections a second from one address; more are answered 429.", least=1
+    )
+    address_sockets_max: int = _setting(
+        500, "Connections at once from one address; more are answered 429.", least=1
+    )
+    messages_per_second: int = _setting(
+        200, "Messages a second of one session; past the burst it is read no faster.", least=1
+    )
+    messages_burst: int = _setting(
+        1000, "Messages that a session may send at once, faster than that.", least=1
+    )
+    rate_seconds: float = _setting(
+        20.0, "How long a session may send too fast before it is closed (1013).", least=0.01
+    )
+    rate_exempt: tuple[str, ...] = _setting(
+        _LOOPBACK,
+        "Addresses and networks, with commas between, that no rate holds for: this machine.",
+    )
+    trusted_proxies: tuple[str, ...] = _setting(
+        _LOOPBACK,
+        "Proxies whose X-Forwarded-For is believed: the addresses in it are counted, not theirs.",
+    )
+    memory_bytes_max: int = _setting(
+        0,
+        "Memory of the process past which new work is refused; 0 means three quarters of what "
+        "the machine or container has.",
+        least=0,
+    )
     message_bytes_max: int = _setting(
         32 << 20, "The largest message on a WebSocket; a larger one closes it (1009).", least=1024
     )

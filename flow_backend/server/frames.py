@@ -106,6 +106,11 @@ class MessageReader:
         self._data = self._data[self._at :] + data if self._at < len(self._data) else data
         self._at = 0
 
+    @property
+    def unfinished_bytes(self) -> int:
+        """How much is kept of a message that has not come to its end."""
+        return 0 if self._message is None else len(self._message)
+
     def next_event(self) -> bytes | Control | None:
         """Give the next message (as UTF-8) or control frame, None when more bytes are needed.
 

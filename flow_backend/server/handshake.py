@@ -18,17 +18,22 @@ _SYNC_LINE: Final = re.compile(rb"GET /api/(?:[^/ ?]+/)?sync[ ?]")
 _KEY_BYTES: Final = 16
 _REASONS: Final = {400: b"Bad Request", 403: b"Forbidden", 426: b"Upgrade Required"} | {
     431: b"Request Header Fields Too Large",
+    429: b"Too Many Requests",
     503: b"Service Unavailable",
 }
 
 
 @frozen
 class Upgrade:
-    """A client asks for a session: what to answer, who it is, and what it sent already."""
+    """A client asks for a session: what to answer, who it is, and what it sent already.
+
+    ``forwarded`` are the headers in which proxies say for whom they speak.
+    """
 
     answer: bytes
     client: ClientIdentity
     rest: bytes
+    forwarded: tuple[str, ...] = ()
 
 
 @frozen
@@ -129,7 +134,8 @@ def answer_upgrade(request: h11.Request, rest: bytes, origins: Sequence[str]) ->
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: %b\r\n\r\n" % b64encode(digest)
     )
-    return Upgrade(answer, client, rest)
+    forwarded = [value for name, value in request.headers if name == b"x-forwarded-for"]
+    return Upgrade(answer, client, rest, tuple(value.decode("latin-1") for value in forwarded))
 
 
 def origin_allowed(origin: str, origins: Sequence[str]) -> bool:

@@ -14,6 +14,7 @@ from flow_backend.server.calls import FunctionApi, guarded, refuse
 from flow_backend.server.config import Settings
 from flow_backend.server.core import BackendFacade
 from flow_backend.server.handshake import origin_allowed
+from flow_backend.server.memory import MemoryWatch
 from flow_backend.server.metrics import CONTENT_TYPE, ServerCounters, render
 from flow_backend.server.web import WebFolder
 
@@ -49,6 +50,7 @@ class Meta:
     settings: Settings
     counters: ServerCounters
     readiness: Readiness
+    memory: MemoryWatch
 
     def routes(self) -> list[Route]:
         """Give the routes of all endpoints."""
@@ -70,7 +72,11 @@ class Meta:
 
     async def metrics(self, _request: Request) -> Response:
         """Give all numbers, for Prometheus."""
-        numbers = {**self.counters.by_name(), **self.backend.metrics()}
+        numbers = {
+            **self.counters.by_name(),
+            **self.memory.by_name(),
+            **self.backend.metrics(),
+        }
         return Response(render(numbers), headers={"Content-Type": CONTENT_TYPE})
 
     async def live(self, _request: Request) -> Response:
@@ -79,8 +85,11 @@ class Meta:
 
     async def is_ready(self, _request: Request) -> Response:
         """Say whether new work is taken: a load balancer asks this one."""
-        ready = self.readiness.ready
-        return PlainTextResponse("ready" if ready else "stopping", 200 if ready else 503)
+        if not self.readiness.ready:
+            return PlainTextResponse("stopping", 503)
+        if self.memory.gate.shut:
+            return PlainTextResponse("memory is full", 503)
+        return PlainTextResponse("ready")
 
 
 def server_version() -> str:
@@ -96,11 +105,12 @@ def build_http_app(
     settings: Settings,
     counters: ServerCounters,
     readiness: Readiness,
+    memory: MemoryWatch,
     web: WebFolder | None = None,
 ) -> "ASGIFramework":
     """Put the endpoints together."""
-    routes = FunctionApi(backend, settings).routes()
-    routes += Meta(backend, settings, counters, readiness).routes()
+    routes = FunctionApi(backend, settings, memory.gate).routes()
+    routes += Meta(backend, settings, counters, readiness, memory).routes()
     routes += [
         Route("/api/{path:path}", guarded(_no_endpoint), methods=_METHODS),
         Route("/{path:path}", guarded(web or _running), methods=["GET", "HEAD"]),

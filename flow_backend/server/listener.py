@@ -10,6 +10,7 @@ import structlog
 import trio
 from attrs import define, field
 
+from flow_backend.actors.gate import Gate
 from flow_backend.errors import StartError
 from flow_backend.server.config import Settings
 from flow_backend.server.core import BackendFacade
@@ -17,6 +18,8 @@ from flow_backend.server.handover import HttpServer
 from flow_backend.server.handshake import Opening, OpeningReader, Plain, Refusal, Upgrade, refusal
 from flow_backend.server.keep_alive import Wheel
 from flow_backend.server.metrics import ServerCounters
+from flow_backend.server.pace import UNBOUNDED, MessageRate
+from flow_backend.server.rates import AddressLimits, address_limits
 from flow_backend.server.socket import WebSocket
 
 BACKLOG: Final = 4096
@@ -28,6 +31,12 @@ _PAUSE_SECONDS: Final = 0.1
 _GOODBYE: Final = "The server is stopping"
 _READ_BYTES: Final = 1 << 16
 _OUT_OF_MEANS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+_CODE: Final = "TooManyConcurrentRequests"
+_FULL: Final = refusal(503, _CODE, "The server is full.", retry_after="5")
+_TOO_MANY: Final = refusal(
+    429, _CODE, "Too many connections from this address; try again.", retry_after="5"
+)
 
 log = structlog.stdlib.get_logger("flow.server")
 
@@ -100,8 +109,11 @@ class Listener:
     http: HttpServer
     counters: ServerCounters
     listening: Sequence[socket.socket]
+    gate: Gate = field(factory=Gate)
+    addresses: AddressLimits = field(init=False)
     wheel: Wheel = field(init=False)
     connections_max: int = field(init=False)
+    _rate: MessageRate = field(init=False)
     _nursery: trio.Nursery = field(init=False)
     _accepting: trio.CancelScope = field(factory=trio.CancelScope)
     _unopened: dict[socket.socket, None] = field(factory=dict[socket.socket, None])
@@ -110,9 +122,14 @@ class Listener:
     _ended: trio.Event = field(factory=trio.Event)
 
     def __attrs_post_init__(self) -> None:
-        self.wheel = Wheel(self.settings)
+        settings = self.settings
+        self.wheel = Wheel(settings)
+        self.addresses = address_limits(settings)
+        self._rate = MessageRate(
+            settings.messages_per_second, settings.messages_burst, settings.rate_seconds
+        )
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        bound = self.settings.connections_max
+        bound = settings.connections_max
         if files != resource.RLIM_INFINITY:
             bound = min(bound, max(1, files - _FILES_KEPT_FREE))
         self.connections_max = bound
@@ -141,8 +158,8 @@ class Listener:
                 await trio.lowlevel.wait_readable(listening)
                 try:
                     for _ in range(_ACCEPTS_IN_A_ROW):
-                        connection, _address = listening.accept()
-                        self._take(connection)
+                        connection, address = listening.accept()
+                        self._take(connection, address[0])
                 except BlockingIOError:
                     continue
                 except OSError as error:
@@ -154,43 +171,58 @@ class Listener:
             trio.lowlevel.notify_closing(listening)
             listening.close()
 
-    def _take(self, connection: socket.socket) -> None:
+    def _take(self, connection: socket.socket, peer: str) -> None:
         connection.setblocking(False)
         self.counters.accepted += 1
-        if self.counters.open >= self.connections_max:
+        if self.counters.open >= self.connections_max or self.gate.shut:
             self.counters.refused += 1
-            answer = refusal(
-                503, "TooManyConcurrentRequests", "The server is full.", retry_after="5"
-            )
-            if self._refusals < _REFUSALS_AT_ONCE:
-                self._refusals += 1
-                self._nursery.start_soon(self._turn_away, connection, answer)
-            else:
-                connection.close()
+            self.gate.refusals += self.gate.shut
+            self._refuse(connection, _FULL)
             return
+        visitor: str | None = None
+        # For whom a proxy speaks, only the head says.
+        if not self.addresses.is_proxy(peer):
+            visitor = self.addresses.key(peer)
+            if visitor is not None and not self._admit(visitor):
+                self._refuse(connection, _TOO_MANY)
+                return
         self.counters.open += 1
-        self._nursery.start_soon(self._serve, connection)
+        self._nursery.start_soon(self._serve, connection, peer, visitor)
+
+    def _admit(self, visitor: str) -> bool:
+        if self.addresses.admit(visitor, trio.current_time()):
+            return True
+        self.counters.rate_refused += 1
+        return False
+
+    def _refuse(self, connection: socket.socket, answer: Refusal) -> None:
+        if self._refusals < _REFUSALS_AT_ONCE:
+            self._refusals += 1
+            self._nursery.start_soon(self._turn_away, connection, answer)
+        else:
+            connection.close()
 
     async def _turn_away(self, connection: socket.socket, answer: Refusal) -> None:
         try:
-            with trio.move_on_after(_REFUSAL_SECONDS):
-                await _say_last(connection, answer.answer)
+            await _turn_down(connection, answer)
         finally:
             self._refusals -= 1
             _close(connection)
 
     # --- One connection
 
-    async def _serve(self, connection: socket.socket) -> None:
+    async def _serve(self, connection: socket.socket, peer: str, visitor: str | None) -> None:
+        """Serve a connection; ``visitor`` is what its address was counted under, if it was."""
         try:
             match await self._opening(connection):
+                case Upgrade() as upgrade if visitor is not None:
+                    await self._serve_session(connection, upgrade, self._rate)
                 case Upgrade() as upgrade:
-                    await self._serve_session(connection, upgrade)
+                    await self._serve_forwarded(connection, upgrade, peer)
                 case Plain(data) if data:
                     await self.http.serve(connection, data)
-                case Refusal(answer):
-                    with trio.move_on_after(_REFUSAL_SECONDS):
-                        await _say_last(connection, answer)
+                case Refusal() as refused:
+                    await _turn_down(connection, refused)
                 case _:
                     pass  # The peer hung up, or was too slow.
         except Exception as error:
@@ -199,6 +231,8 @@ class Listener:
             log.exception("A connection ended by a mistake of the server's", exc_info=error)
         finally:
             self.counters.open -= 1
+            if visitor is not None:
+                self.addresses.leave(visitor)
             _close(connection)
             if not self.counters.open and self._accepting.cancel_called:
                 self._gone.set()
@@ -226,7 +260,24 @@ class Listener:
             if (opening := reader.feed(data)) is not None:
                 return opening
 
-    async def _serve_session(self, connection: socket.socket, upgrade: Upgrade) -> None:
+    async def _serve_forwarded(
+        self, connection: socket.socket, upgrade: Upgrade, peer: str
+    ) -> None:
+        """Serve a session for whoever is behind a proxy, or whom no rate holds for."""
+        visitor = self.addresses.key(self.addresses.origin(peer, upgrade.forwarded))
+        if visitor is None:
+            await self._serve_session(connection, upgrade, UNBOUNDED)
+        elif not self._admit(visitor):
+            await _turn_down(connection, _TOO_MANY)
+        else:
+            try:
+                await self._serve_session(connection, upgrade, self._rate)
+            finally:
+                self.addresses.leave(visitor)
+
+    async def _serve_session(
+        self, connection: socket.socket, upgrade: Upgrade, rate: MessageRate
+    ) -> None:
         try:
             connection.send(upgrade.answer)
         except OSError:
@@ -239,6 +290,8 @@ class Listener:
             message_bytes_max=self.settings.message_bytes_max,
             unsent_bytes_max=self.settings.unsent_bytes_max,
             stall_seconds=self.settings.stall_seconds,
+            rate=rate,
+            gate=self.gate,
         )
         client.feed(upgrade.rest)
         if self._accepting.cancel_called:
@@ -286,6 +339,11 @@ class Listener:
             await self._gone.wait()
         self._gone.set()
         await self._ended.wait()
+
+
+async def _turn_down(connection: socket.socket, refused: Refusal) -> None:
+    with trio.move_on_after(_REFUSAL_SECONDS):
+        await _say_last(connection, refused.answer)
 
 
 async def _say_last(connection: socket.socket, answer: bytes) -> None:

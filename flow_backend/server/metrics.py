@@ -20,6 +20,7 @@ class SocketCounters:
         stalled: sockets closed since their peer took nothing for too long.
         overflows: sockets closed since too much was waiting for them.
         silent: sockets closed since nothing came from their peer for too long.
+        too_fast: sockets closed since their peer kept sending faster than it may.
     """
 
     messages_in: int = 0
@@ -30,6 +31,7 @@ class SocketCounters:
     stalled: int = 0
     overflows: int = 0
     silent: int = 0
+    too_fast: int = 0
 
 
 @define
@@ -41,6 +43,7 @@ class ServerCounters:
         sessions: WebSockets now.
         accepted: connections ever.
         refused: connections turned away since there were too many.
+        rate_refused: connections turned away since their address has too many, or too often.
         accept_pauses: how often the process had no file descriptor or memory left.
         head_timeouts: connections that were too slow in saying what they want.
         failures: connections that ended by a mistake of the server's.
@@ -50,6 +53,7 @@ class ServerCounters:
     sessions: int = 0
     accepted: int = 0
     refused: int = 0
+    rate_refused: int = 0
     accept_pauses: int = 0
     head_timeouts: int = 0
     failures: int = 0
@@ -59,7 +63,7 @@ class ServerCounters:
     def by_name(self) -> dict[str, float]:
         """Give all numbers by their metric's name; what only grows ends in ``_total``."""
         numbers: dict[str, float] = {"connections": self.open, "sessions": self.sessions}
-        for name in ("accepted", "refused", "head_timeouts", "failures"):
+        for name in ("accepted", "refused", "rate_refused", "head_timeouts", "failures"):
             numbers[f"connections_{name}_total"] = getattr(self, name)
         numbers["accept_pauses_total"] = self.accept_pauses
         numbers["http_requests_total"] = self.http_requests

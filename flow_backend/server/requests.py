@@ -9,6 +9,7 @@ import trio
 from attrs import frozen
 from starlette.requests import ClientDisconnect, Request
 
+from flow_backend.actors.gate import Gate
 from flow_backend.errors import FlowError, InvalidValue
 from flow_backend.server.config import Settings
 from flow_backend.sync.codec import canonical_path
@@ -53,10 +54,11 @@ class FunctionRequest:
     ts: CommitTs | None = None
 
 
-async def read_body(request: Request, settings: Settings) -> bytes:
+async def read_body(request: Request, settings: Settings, gate: Gate) -> bytes:
     """Read a request's body, never storing more than is allowed.
 
-    Raises: RequestRefused if it is too large (413), too slow (408) or compressed (415).
+    Raises: RequestRefused if it is too large (413), too slow (408) or compressed (415);
+        Overloaded if the server's memory is full.
     """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise RequestRefused(415, "UnsupportedEncoding", "Send the body uncompressed.")
@@ -74,6 +76,7 @@ async def read_body(request: Request, settings: Settings) -> bytes:
                     body += piece
                 if patience.cancelled_caught:
                     break
+                gate.check()
                 if len(body) > settings.body_bytes_max:
                     raise _too_large(settings)
     raise RequestRefused(408, "RequestTimeout", "The body of this request came too slowly.")
@@ -85,13 +88,13 @@ def _too_large(settings: Settings) -> RequestRefused:
     )
 
 
-async def read_object(request: Request, settings: Settings) -> dict[str, JsonValue]:
+async def read_object(request: Request, settings: Settings, gate: Gate) -> dict[str, JsonValue]:
     """Read a body that is one JSON object.
 
-    Raises: RequestRefused.
+    Raises: RequestRefused, Overloaded.
     """
     try:
-        parsed = parse_json(await read_body(request, settings))
+        parsed = parse_json(await read_body(request, settings, gate))
     except InvalidValue as error:
         raise RequestRefused(400, "BadJsonBody", f"The body is no JSON: {error}") from None
     except ClientDisconnect:

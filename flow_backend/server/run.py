@@ -12,6 +12,7 @@ import structlog
 import trio
 
 from flow_backend.actors.backend import open_backend
+from flow_backend.actors.gate import Gate
 from flow_backend.actors.session import Authenticated
 from flow_backend.auth.providers import CustomJwt
 from flow_backend.errors import StartError
@@ -47,7 +48,7 @@ async def run_server(
     """
     check_exposure(app, settings)
     raise_file_limit()
-    runtime = SystemRuntime()
+    runtime, gate = SystemRuntime(), Gate()
     folder = Path(settings.data)
     tables = tuple(app.schema.tables.values())
     storage = open_storage(folder, tables, now_ns=runtime.now_ns)
@@ -71,6 +72,7 @@ async def run_server(
                         text_frame=text_frame,
                         deadlines=ThreadDeadlines(),
                         settings=backend_settings(settings),
+                        gate=gate,
                         verify_user=verify_user,
                         in_flight=in_flight,
                     ) as backend,
@@ -80,6 +82,7 @@ async def run_server(
                         web=app_web_folder(app, settings),
                         drain=backend.stop,
                         listening=None if parent is None else parent.listening,
+                        gate=gate,
                     ) as server,
                 ):
                     tune_interpreter()

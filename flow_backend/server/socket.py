@@ -1,10 +1,7 @@
 """A client's WebSocket: messages in, frames out, and an end that never takes long."""
 
-import fcntl
-import select
 import socket
 import struct
-import termios
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum, auto
@@ -14,6 +11,7 @@ from typing import Final
 import trio
 from attrs import define, field
 
+from flow_backend.actors.gate import Gate
 from flow_backend.actors.messages import Disconnected, Drained, Frame
 from flow_backend.errors import MalformedMessage, MessageTooLarge
 from flow_backend.server.frames import (
@@ -26,6 +24,8 @@ from flow_backend.server.frames import (
     text_frame,
 )
 from flow_backend.server.metrics import SocketCounters
+from flow_backend.server.pace import UNBOUNDED, MessageRate, Pace
+from flow_backend.server.probe import has_hung_up, has_unread, has_untaken
 from flow_backend.sync.codec import PING
 
 _READ_BYTES: Final = 1 << 16
@@ -33,10 +33,13 @@ _PARTS_MAX: Final = 512
 """How many parts one system call takes; the system's own bound is 1024."""
 
 _MESSAGES_IN_A_ROW: Final = 32
-_GONE: Final = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 _PING_FRAME: Final = text_frame([PING])
 _PROTOCOL_PING: Final = control_frame(Opcode.PING)
+
+_PACE_SECONDS: Final = 0.05
+_TRY_LATER: Final = (1013, "TooManyConcurrentRequests")
+_LARGE_BYTES: Final = 1 << 16
 
 StartSoon = Callable[[Callable[[], Awaitable[None]]], None]
 """Starts a task beside the connection's own, in the listener's nursery."""
@@ -79,6 +82,8 @@ class WebSocket:
     message_bytes_max: int
     unsent_bytes_max: int
     stall_seconds: float
+    rate: MessageRate = UNBOUNDED
+    gate: Gate = field(factory=Gate)
     _reader: MessageReader = field(init=False)
     _phase: _Phase = _OPEN
     _queue: deque[bytes | memoryview] = field(factory=deque[bytes | memoryview])
@@ -89,6 +94,7 @@ class WebSocket:
     _goodbye: bool = False  # The peer's close has come.
     _broken: bool = False  # What else comes from the peer makes no sense.
     _in_a_row: int = 0
+    _pace: Pace = field(init=False)
     _closed_now: trio.Event | None = None
     _drained: list[Drained] = field(factory=list[Drained])
     _when_closed: Drained | None = None
@@ -99,6 +105,7 @@ class WebSocket:
     def __attrs_post_init__(self) -> None:
         self._reader = MessageReader(self.message_bytes_max)
         self._heard_at = self._sent_at = self._pinged_at = self.pulse.now
+        self._pace = Pace(self.rate, self.pulse.now)
 
     # --- Receiving
 
@@ -121,11 +128,14 @@ class WebSocket:
         while self._phase is _OPEN:
             if self._deaf:
                 await self._sleep_until_closed()
+            elif self._pace.allowance < 0:
+                await self._slow_down()
             elif (message := self._next_message()) is not None:
                 self._in_a_row += 1
+                self._pace.allowance -= 1
                 self.counters.messages_in += 1
                 return message
-            elif self._phase is _OPEN:
+            elif self._phase is _OPEN and self._pace.allowance >= 0:
                 self._in_a_row = 0
                 await self._read()
         raise Disconnected
@@ -134,6 +144,8 @@ class WebSocket:
         try:
             while isinstance(event := self._reader.next_event(), Control):
                 self._answer(event)
+                if self._pace.allowance < 0:
+                    return None  # Pings count as well.
         except FrameRefused as error:
             self._broken = True
             self.close(error.status, error.reason)
@@ -143,6 +155,7 @@ class WebSocket:
         return event
 
     def _answer(self, control: Control) -> None:
+        self._pace.allowance -= 1
         match control.opcode:
             case Opcode.PING if self._phase is _OPEN and not self._queue:
                 # A peer that does not read gets no pongs: they would only pile up.
@@ -175,6 +188,19 @@ class WebSocket:
         self._heard_at = self.pulse.now
         self.counters.bytes_in += len(data)
         self._reader.feed(data)
+        if self.gate.shut and self._reader.unfinished_bytes > _LARGE_BYTES:
+            self.gate.refusals += 1
+            self.close(*_TRY_LATER)
+
+    async def _slow_down(self) -> None:
+        """Leave the peer unread until it may speak again; give it up if it never learns."""
+        self._heard_at = self.pulse.now  # It is we who do not listen.
+        if self._pace.earn(trio.current_time()):
+            if self._pace.allowance < 0:
+                await trio.sleep(_PACE_SECONDS)
+            return
+        self.counters.too_fast += 1
+        self.close(*_TRY_LATER)
 
     async def _sleep_until_closed(self) -> None:
         """Leave unread what comes."""
@@ -309,12 +335,14 @@ class WebSocket:
 
     def beat(self, ping_after: float, message_after: float, silence_max: float) -> None:
         """Do what silence asks for: ping the peer, show it a sign of life, or give it up."""
-        if self._phase is _OPEN and not self._reading and self._has_gone():
+        if self._phase is _OPEN and not self._reading and has_hung_up(self.socket):
             self.abort()  # Whoever reads finds this out by itself.
         if self._phase is not _OPEN or self._queue:
             return  # A slow peer is judged by its progress, in ``_drain``.
         now = self.pulse.now
-        if now - self._heard_at >= silence_max and not (self._in_flight() or self._has_unread()):
+        if now - self._heard_at >= silence_max and not (
+            has_untaken(self.socket) or has_unread(self.socket)
+        ):
             self.counters.silent += 1
             self.close(1011, "InternalServerError: no sign of life from the client")
             return
@@ -323,24 +351,6 @@ class WebSocket:
             self._write((_PROTOCOL_PING,))
         if now - self._sent_at >= message_after:
             self.push(_PING_FRAME)
-
-    def _in_flight(self) -> bool:
-        """Whether the system still holds bytes for the peer; then TCP's own timeout decides."""
-        return self._waiting_bytes(termios.TIOCOUTQ) > 0
-
-    def _has_unread(self) -> bool:
-        """Whether the peer has said what nobody here has read: then it is not the silent one."""
-        return self._waiting_bytes(termios.FIONREAD) > 0
-
-    def _waiting_bytes(self, direction: int) -> int:
-        count: int = struct.unpack("i", fcntl.ioctl(self.socket, direction, b"\0\0\0\0"))[0]
-        return count
-
-    def _has_gone(self) -> bool:
-        """Whether the peer has hung up, though what it said before may be unread."""
-        poll = select.poll()
-        poll.register(self.socket, select.POLLRDHUP)
-        return any(event & _GONE for _, event in poll.poll(0))
 
     # --- The end
 
@@ -409,7 +419,7 @@ class WebSocket:
         with trio.move_on_after(linger_seconds) as patience:
             while self._phase is not _ENDED and (self._queue or not self._goodbye):
                 await self._discard()
-        if patience.cancelled_caught and (self._queue or self._in_flight()):
+        if patience.cancelled_caught and (self._queue or has_untaken(self.socket)):
             # Without this the system would go on sending to a peer that was given up.
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self.abort()

@@ -237,6 +237,34 @@ async def test_g_a_full_mailbox_of_actions_is_an_overload(autojump_clock: MockCl
             await on.backend.act(Call("s:append_later", {"token": "3", "to": "a", "seconds": 0.0}))
 
 
+# --- Memory
+
+
+async def test_g_without_memory_new_work_is_closed_with_try_later_and_old_goes_on(
+    autojump_clock: MockClock,
+) -> None:
+    """Who only watches keeps watching; what was refused is sent again and runs once."""
+    async with stage() as on:
+        watcher, writer = await connected(on), await connected(on)
+        watcher.subscribe("s:entries", of="a")
+        await watcher.wait_results()
+        on.backend.gate.shut = True
+
+        append(writer, "1")
+        await trio.sleep(5)
+        assert set(writer.close_codes) == {1013}
+        for call in (on.backend.mutate, on.backend.query, on.backend.act):
+            with pytest.raises(Overloaded, match="memory is full"):
+                await call(Call("s:entries", {"of": "a"}))
+        assert watcher.close_codes == []
+
+        on.backend.gate.shut = False
+        await writer.wait_for(lambda: not writer.requests)
+        await on.rest()
+        assert watcher.results[0] == QueryOutcome(["1"])
+        assert watcher.connections == 1
+
+
 # --- Mailboxes of size one, everywhere
 
 

@@ -5,10 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import attrs
-
 import flow_backend.errors
-from flow_backend.server.config import Settings
 from flow_backend.sync.state import transitions_diagram
 
 ROOT = Path(__file__).parents[2]
@@ -53,21 +50,3 @@ def test_docs_name_every_error_code() -> None:
     }
 
     assert [code for code in sorted(codes) if f"`{code}`" not in text] == []
-
-
-def test_docs_name_every_setting_with_its_default() -> None:
-    """What can be set is no secret, and the table is never behind the code."""
-    text = (ROOT / "docs" / "running.md").read_text()
-    missing = [
-        attribute.name
-        for attribute in attrs.fields(Settings)
-        if f"| `FLOW_{attribute.name.upper()}` | {_shown(attribute.default)} |" not in text
-    ]
-
-    assert missing == []
-
-
-def _shown(default: object) -> str:
-    if default is True:
-        return "true"
-    return "(none)" if default in ((), "") else f"`{default}`"
