@@ -18,6 +18,7 @@ class Durations:
     """
 
     _last: dict[str, deque[float]] = field(factory=dict[str, deque[float]])
+    _fast: dict[str, bool] = field(factory=dict[str, bool])
 
     def learn(self, path: str, seconds: float) -> None:
         """Note a run."""
@@ -25,6 +26,10 @@ class Durations:
         if last is None:
             last = self._last[path] = deque(maxlen=4)
         last.append(seconds)
+        if seconds < FAST_SECONDS and self._fast.get(path):
+            return  # One more fast run among fast ones: nothing to work out.
+        expected = self.of(path)
+        self._fast[path] = expected is not None and expected < FAST_SECONDS
 
     def of(self, path: str) -> float | None:
         """Give the expected duration, None if the function never ran."""
@@ -38,5 +43,4 @@ class Durations:
 
     def is_fast(self, path: str) -> bool:
         """Say whether the function may run on the loop."""
-        seconds = self.of(path)
-        return seconds is not None and seconds < FAST_SECONDS
+        return self._fast.get(path, False)

@@ -23,7 +23,7 @@ from flow_backend.errors import NotCommitted
 from flow_backend.functions.runner import Runner
 from flow_backend.runtime import Runtime, Worker
 from flow_backend.storage.base import Committed as Batch
-from flow_backend.storage.base import Done, Job, Refused, TableName, Transaction, Writer
+from flow_backend.storage.base import Done, Executed, Job, Refused, TableName, Transaction, Writer
 from flow_backend.values.timestamp import CommitTs
 
 logger = structlog.get_logger()
@@ -109,41 +109,53 @@ class MutationActor:
         took: list[tuple[str, float]] = []
         jobs = [self._job(request, took) for request in requests]
         try:
-            batch = await self._run(requests, jobs)
+            batch = await self._run(requests, jobs, took)
         except NotCommitted as error:
             logger.exception("a batch was not committed", mutations=len(jobs))
             self._answer_not_done(requests, f"{error} {_TRY_AGAIN}")
             return
-        self._learn(took)
+        for path, seconds in took:  # Those that had run before did not run again.
+            self.durations.learn(path, seconds)
         self._answer(requests, batch)
         await self._publish(batch, requests)
 
-    async def _run(self, requests: list[RunMutation], jobs: list[Job]) -> Batch:
+    async def _run(
+        self, requests: list[RunMutation], jobs: list[Job], took: list[tuple[str, float]]
+    ) -> Batch:
         """Run a batch: quick functions here, others in the writer's thread; COMMIT always there.
 
         A thread beside a busy loop gives the interpreter away at each of its SQL statements, and
         must win it back: that doubles what a quick mutation costs.
         """
         if all(self.durations.is_fast(request.call.path) for request in requests):
-            executed = self.writer.execute(jobs)
+            executed = self._execute(jobs, took)
             return await self.worker.run(lambda: self.writer.finish(executed))
-        return await self.worker.run(lambda: self.writer.commit(jobs))
+        return await self.worker.run(lambda: self.writer.finish(self._execute(jobs, took)))
 
-    def _learn(self, took: list[tuple[str, float]]) -> None:
-        """Note how long each function took; those that had run before did not run again."""
-        for path, seconds in took:
-            self.durations.learn(path, seconds)
+    def _execute(self, jobs: list[Job], took: list[tuple[str, float]]) -> Executed:
+        """Run a batch's functions, and correct how long each took by what others took from them.
+
+        To ask for a thread's processor time is a system call, so it is asked once for a batch.
+        """
+        clock, watch = self.runtime.monotonic, self.runtime.stopwatch()
+        started = clock()
+        executed = self.writer.execute(jobs)
+        seconds = watch.seconds()
+        waited = clock() - started - seconds
+        if waited > 0:
+            took[:] = [(path, max(0.0, each - waited)) for path, each in took]
         if took:
-            self.size.took(len(took), sum(seconds for _, seconds in took))
+            self.size.took(len(took), seconds)
+        return executed
 
     def _job(self, request: RunMutation, took: list[tuple[str, float]]) -> Job:
         call, runner, interrupt = request.call, self.runner, self.writer.interrupt
-        stopwatch = self.runtime.stopwatch
+        clock = self.runtime.monotonic
 
         def run(transaction: Transaction) -> Done | Refused:
-            watch = stopwatch()
+            started = clock()
             result = runner.mutation(call.path, call.args, call.caller, transaction, interrupt)
-            took.append((call.path, watch.seconds()))
+            took.append((call.path, clock() - started))
             return result
 
         return Job(run, request.request)
