@@ -9,8 +9,10 @@ import trio
 from attrs import define, field
 
 from flow_backend.actors.gate import Gate
+from flow_backend.server.calls import FunctionApi
 from flow_backend.server.config import Settings
 from flow_backend.server.core import BackendFacade
+from flow_backend.server.direct import DirectCalls
 from flow_backend.server.handover import HttpServer
 from flow_backend.server.http import Readiness, build_http_app
 from flow_backend.server.listener import Listener, open_listeners
@@ -86,7 +88,8 @@ async def open_server(
     files = list_web_folder(web) if web is not None else None
     memory = MemoryWatch(gate or Gate(), settings.memory_bytes_max or default_memory_bytes())
     app = build_http_app(backend, settings, counters, readiness, memory, files)
-    http = HttpServer(app, settings)
+    calls = DirectCalls(FunctionApi(backend, settings, memory.gate), settings, counters)
+    http = HttpServer(app, calls, settings)
     if listening is None:
         listening = open_listeners(settings.host, settings.port, settings.stall_seconds)
     port: int = listening[0].getsockname()[1]

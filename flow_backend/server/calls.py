@@ -1,7 +1,7 @@
 """The HTTP endpoints that call functions."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, assert_never
+from typing import Final, Literal, assert_never
 
 import orjson
 import structlog
@@ -29,9 +29,9 @@ from flow_backend.server.requests import (
     RequestRefused,
     function_request,
     idempotency_key,
+    parse_object,
     query_parameters,
     read_body,
-    read_object,
     token_of,
 )
 from flow_backend.storage.base import Done, Refused, RequestKey
@@ -40,6 +40,7 @@ from flow_backend.values.timestamp import encode_ts
 from flow_backend.values.value import JsonValue
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+Kind = Literal["query", "mutation", "action"]
 
 _BATCH_MAX: Final = 1000
 _REQUEST_ID_CHARACTERS_MAX: Final = 64
@@ -75,40 +76,50 @@ class FunctionApi:
 
     async def get_query(self, request: Request) -> Response:
         """Run a query that the address names."""
-        return await self._query(request, query_parameters(request))
+        return await self._query(request.headers, query_parameters(request))
 
     async def query(self, request: Request) -> Response:
         """Run a query at the newest state."""
-        asked = function_request(await read_object(request, self.settings, self.gate))
-        return await self._query(request, asked)
-
-    async def query_at_ts(self, request: Request) -> Response:
-        """Run a query at a timestamp that ``query_ts`` gave."""
-        asked = function_request(await read_object(request, self.settings, self.gate))
-        if asked.ts is None:
-            raise RequestRefused(400, "BadTimestamp", "The field 'ts' is missing.")
-        return await self._query(request, asked)
-
-    async def _query(self, request: Request, asked: FunctionRequest) -> Response:
-        caller = await self._caller(request)
-        done = await self.backend.query(Call(asked.path, asked.args, caller), asked.ts)
-        return _json(envelope(done.result, asked.format))
+        return await self._post("query", request)
 
     async def mutation(self, request: Request) -> Response:
         """Run a mutation; one with an Idempotency-Key runs only once."""
-        asked = function_request(await read_object(request, self.settings, self.gate))
-        caller = await self._caller(request)
-        key = idempotency_key(request)
-        call = Call(asked.path, asked.args, caller)
-        outcome = await self.backend.mutate(call, _request_key(caller, key))
-        return _json(envelope(outcome.result, asked.format))
+        return await self._post("mutation", request)
 
     async def action(self, request: Request) -> Response:
         """Run an action."""
-        asked = function_request(await read_object(request, self.settings, self.gate))
-        caller = await self._caller(request)
-        result = await self.backend.act(Call(asked.path, asked.args, caller))
-        return _json(envelope(result, asked.format))
+        return await self._post("action", request)
+
+    async def _post(self, kind: Kind, request: Request) -> Response:
+        body = await read_body(request, self.settings, self.gate)
+        return await self.call(kind, request.headers, body)
+
+    async def call(self, kind: Kind, headers: Mapping[str, str], body: bytes) -> Response:
+        """Run a function as a POST asks, of which ``headers`` find any case or have small names."""
+        self.gate.check()
+        asked = function_request(parse_object(body))
+        if kind == "query":
+            return await self._query(headers, asked)
+        caller = await self._caller(headers)
+        call = Call(asked.path, asked.args, caller)
+        if kind == "action":
+            return _json(envelope(await self.backend.act(call), asked.format))
+        key = _request_key(caller, idempotency_key(headers))
+        outcome = await self.backend.mutate(call, key)
+        return _json(envelope(outcome.result, asked.format))
+
+    async def query_at_ts(self, request: Request) -> Response:
+        """Run a query at a timestamp that ``query_ts`` gave."""
+        body = await read_body(request, self.settings, self.gate)
+        asked = function_request(parse_object(body))
+        if asked.ts is None:
+            raise RequestRefused(400, "BadTimestamp", "The field 'ts' is missing.")
+        return await self._query(request.headers, asked)
+
+    async def _query(self, headers: Mapping[str, str], asked: FunctionRequest) -> Response:
+        caller = await self._caller(headers)
+        done = await self.backend.query(Call(asked.path, asked.args, caller), asked.ts)
+        return _json(envelope(done.result, asked.format))
 
     async def query_ts(self, request: Request) -> Response:
         """Pin the newest state for some seconds. The body is empty, though called JSON."""
@@ -118,9 +129,9 @@ class FunctionApi:
 
     async def query_batch(self, request: Request) -> Response:
         """Run several queries at one timestamp."""
-        fields = await read_object(request, self.settings, self.gate)
+        fields = parse_object(await read_body(request, self.settings, self.gate))
         asked = _batch(fields.get("queries"))
-        caller = await self._caller(request)
+        caller = await self._caller(request.headers)
         ts = await self.backend.pin_snapshot()
         results: list[bytes] = []
         for one in asked:
@@ -128,8 +139,8 @@ class FunctionApi:
             results.append(envelope(done.result, one.format))
         return _json(b'{"results":[%b]}' % b",".join(results))
 
-    async def _caller(self, request: Request) -> Caller:
-        return await self.backend.authenticate(token_of(request))
+    async def _caller(self, headers: Mapping[str, str]) -> Caller:
+        return await self.backend.authenticate(token_of(headers))
 
 
 def envelope(result: Done | Refused, form: Format) -> bytes:
@@ -189,20 +200,25 @@ def guarded(endpoint: Endpoint) -> Endpoint:
     """Make an endpoint answer all errors in the one form that clients know."""
 
     async def answer(request: Request) -> Response:
-        request_id = _request_id(request)
-        try:
-            response = await endpoint(request)
-        except FlowError as error:
-            response = error_response(error)
-        except Exception as error:
-            # The text may hold a person's data: it goes to the log alone.
-            log.exception("A request failed", path=request.url.path, exc_info=error)
-            response = refuse(500, FlowError.code, _TRY_LATER)
-        if request_id is not None:
-            response.headers["Convex-Request-Id"] = request_id
-        return response
+        return await answered(endpoint(request), request.scope["path"], request.headers)
 
     return answer
+
+
+async def answered(run: Awaitable[Response], path: str, headers: Mapping[str, str]) -> Response:
+    """Wait for an endpoint's answer; give any error as one, in the one form that clients know."""
+    try:
+        response = await run
+    except FlowError as error:
+        response = error_response(error)
+    except Exception as error:
+        # The text may hold a person's data: it goes to the log alone.
+        log.exception("A request failed", path=path, exc_info=error)
+        response = refuse(500, FlowError.code, _TRY_LATER)
+    request_id = _request_id(headers)
+    if request_id is not None:
+        response.headers["Convex-Request-Id"] = request_id
+    return response
 
 
 _TRY_LATER: Final = "Your request couldn't be completed. Try again later."
@@ -239,8 +255,8 @@ def _json(body: bytes) -> Response:
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-def _request_id(request: Request) -> str | None:
-    given = request.headers.get("convex-request-id")
+def _request_id(headers: Mapping[str, str]) -> str | None:
+    given = headers.get("convex-request-id")
     if given is None or not given.isascii() or not given.isalnum():
         return None
     return given[:_REQUEST_ID_CHARACTERS_MAX]

@@ -11,6 +11,7 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 
 from flow_backend.server.config import Settings
+from flow_backend.server.direct import DirectCalls
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
@@ -92,6 +93,10 @@ class PeekedStream(trio.abc.HalfCloseableStream):
             trio.lowlevel.notify_closing(self.socket)
             self.socket.close()
 
+    def unread(self, data: bytes) -> None:
+        """Put bytes back, to be read first."""
+        self._first = data + self._first
+
     def _check_open(self) -> None:
         if self._closed:
             raise trio.ClosedResourceError
@@ -126,12 +131,13 @@ class _Connection(TCPServer):
 
 @define
 class HttpServer:
-    """Serves an ASGI application on connections that it is given.
+    """Serves HTTP on connections that it is given: calls directly, the rest as an application.
 
     Owns: the streams that are open.
     """
 
     app: "ASGIFramework"
+    calls: DirectCalls
     settings: Settings
     _config: Config = field(init=False)
     _context: WorkerContext = field(init=False)
@@ -152,13 +158,18 @@ class HttpServer:
         # Hypercorn says SSLStream, and takes anything that has no handshake for plain TCP.
         as_named = cast("trio.SSLStream[trio.SocketStream]", stream)
         try:
+            if not await self.calls.serve(stream):
+                return
             await _Connection(ASGIWrapper(self.app), self._config, self._context, {}, as_named)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # The peer has gone or does not read, or the server is stopping.
         finally:
             del self._streams[stream]
             stream.abort()
 
     async def stop(self) -> None:
         """Close idle connections, and the others after the request that is under way."""
+        self.calls.stop()
         await self._context.terminated.set()
 
     def abort(self) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64decode
+from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Final, Literal
 
@@ -57,7 +58,7 @@ class FunctionRequest:
 async def read_body(request: Request, settings: Settings, gate: Gate) -> bytes:
     """Read a request's body, never storing more than is allowed.
 
-    Raises: RequestRefused if it is too large (413), too slow (408) or compressed (415);
+    Raises: RequestRefused if it is too large (413), too slow or cut short (408), compressed (415);
         Overloaded if the server's memory is full.
     """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
@@ -65,6 +66,13 @@ async def read_body(request: Request, settings: Settings, gate: Gate) -> bytes:
     declared = request.headers.get("content-length", "0")
     if declared.isdecimal() and int(declared) > settings.body_bytes_max:
         raise _too_large(settings)
+    try:
+        return await _read_pieces(request, settings, gate)
+    except ClientDisconnect:
+        raise RequestRefused(408, "ClientDisconnect", "The client has gone.") from None
+
+
+async def _read_pieces(request: Request, settings: Settings, gate: Gate) -> bytes:
     body = bytearray()
     with trio.move_on_after(settings.body_seconds):
         async with aclosing(request.stream()) as stream:
@@ -88,17 +96,15 @@ def _too_large(settings: Settings) -> RequestRefused:
     )
 
 
-async def read_object(request: Request, settings: Settings, gate: Gate) -> dict[str, JsonValue]:
-    """Read a body that is one JSON object.
+def parse_object(body: bytes) -> dict[str, JsonValue]:
+    """Parse a body that is one JSON object.
 
-    Raises: RequestRefused, Overloaded.
+    Raises: RequestRefused.
     """
     try:
-        parsed = parse_json(await read_body(request, settings, gate))
+        parsed = parse_json(body)
     except InvalidValue as error:
         raise RequestRefused(400, "BadJsonBody", f"The body is no JSON: {error}") from None
-    except ClientDisconnect:
-        raise RequestRefused(408, "ClientDisconnect", "The client has gone.") from None
     if not isinstance(parsed, dict):
         raise RequestRefused(400, "BadJsonBody", "The body is one JSON object.")
     return parsed
@@ -167,13 +173,13 @@ def _ts(text: JsonValue) -> CommitTs | None:
         raise RequestRefused(400, "BadTimestamp", f"The field 'ts' is wrong: {error}") from None
 
 
-def token_of(request: Request) -> Token:
+def token_of(headers: Mapping[str, str]) -> Token:
     """Read who a request says it speaks for. Nothing is checked here.
 
     Raises: RequestRefused for a header of another form; it never shows the header.
     Source: the HTTP API, "Authentication header".
     """
-    header = request.headers.get("authorization")
+    header = headers.get("authorization")
     if header is None:
         return NoToken()
     scheme, _, value = header.strip().partition(" ")
@@ -205,12 +211,12 @@ def _admin_token(value: str) -> AdminToken:
     return AdminToken(key, user)
 
 
-def idempotency_key(request: Request) -> str | None:
+def idempotency_key(headers: Mapping[str, str]) -> str | None:
     """Give the key under which a mutation runs only once, if the caller made one.
 
     Raises: RequestRefused if it is empty or long.
     """
-    key = request.headers.get("idempotency-key")
+    key = headers.get("idempotency-key")
     if key is not None and not 1 <= len(key) <= _KEY_CHARACTERS_MAX:
         raise RequestRefused(
             400,

@@ -61,6 +61,18 @@ async def test_g_without_memory_a_body_on_its_way_is_refused():
         assert b"retry-after: " in answer.lower()
 
 
+async def test_g_without_memory_a_call_on_an_open_connection_is_refused():
+    """Calls that are answered directly read their body by themselves."""
+    call = b'POST /api/query HTTP/1.1\r\nHost: x\r\nContent-Length: 17\r\n\r\n{"path":"t:rich"}'
+    async with gated() as (server, gate), raw(server) as client:
+        for shut, status in ((False, b" 200 "), (True, b" 503 "), (False, b" 200 ")):
+            gate.shut = shut
+            await client.send(call)
+            head = await client.read_head()
+            assert status in head
+            await client.read(int(head.lower().split(b"content-length: ")[1].split()[0]))
+
+
 async def test_g_without_memory_a_large_message_on_its_way_is_closed_with_try_later():
     async with gated() as (server, gate), upgraded(server) as client:
         frame = masked(0x81, b"x" * 1_000_000)
