@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from tests.effort import SEED, cases
 from tests.histories.chain import Chosen, Engine, FalseAlarm, Missed, WrongAnswer, run_world, shrink
@@ -15,13 +14,10 @@ EACH = 250
 
 @pytest.fixture
 def engine() -> Iterator[Engine]:
-    before = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     engine = Engine()
     engine.open()
     yield engine
     engine.close()
-    structlog.configure(**before)
 
 
 @pytest.mark.slow
