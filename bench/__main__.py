@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from bench import basics, fanout, intersections, moves, transfers
+from bench import basics, fanout, first_result, idle, intersections, moves, transfers
 from bench.processes import busy_seconds, pin_load
 from bench.report import Options, Section, median
 from bench.wire import LoadError
@@ -24,6 +24,8 @@ BENCHMARKS: Final[Mapping[str, Callable[[Options, Path], Section]]] = {
     "moves": moves.run,
     "intersections": intersections.run,
     "transfers": transfers.run,
+    "first-result": first_result.run,
+    "idle": idle.run,
 }
 _LENGTHS: Final = {
     "quick": "fewer and shorter rounds, among less",

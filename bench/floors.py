@@ -295,6 +295,45 @@ def _account(number: int, balance: int) -> bytes:
     return orjson.dumps({**document, "number": float(number)})
 
 
+# --- SQLite alone, reading -----------------------------------------------------------------------
+
+
+def read_alone(path: Path, count: int, seconds: float) -> float:
+    """Read boards of 200 among so many tasks for a while, and join their stored bytes.
+
+    Returns: the median of the seconds that one board took.
+    """
+    connection = apsw.Connection(str(path))
+    cursor = connection.cursor()
+    cursor.execute(_PRAGMAS).fetchall()
+    cursor.execute(_CREATE)
+    boards = [f"j57fd5jr0cjvqpr8k00s1yz3fs7b{number:04}" for number in range(count // _TASKS)]
+    with connection:
+        for number in range(count):
+            task = {**_task(number, ""), "board": boards[number % len(boards)]}
+            row = (f"{number:032}", float(number), 1, orjson.dumps(task))
+            cursor.execute(_ADD, (*row, task["board"], task["column"], task["rank"]))
+    taken: list[float] = []
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        board = boards[len(taken) * 7 % len(boards)]
+        begun = time.perf_counter()
+        found = [
+            row
+            for column in _COLUMNS
+            for (row,) in cursor.execute(_SELECT, (board, column)).fetchall()
+        ]
+        result = b"[%b]" % b",".join(found)
+        taken.append(time.perf_counter() - begun)
+        assert len(found) == _TASKS, (len(found), len(result))
+    return sorted(taken)[len(taken) // 2]
+
+
+_SELECT: Final = (
+    'SELECT _document FROM tasks WHERE board = ? AND "column" = ? ORDER BY rank, _creationTime'
+)
+
+
 # --- What a start cannot be shorter than ---------------------------------------------------------
 
 _LIBRARIES: Final = ("trio", "hypercorn.trio", "attrs", "cattrs", "apsw", "orjson", "structlog")
@@ -316,6 +355,10 @@ def _main(kind: str, *options: str) -> None:
         path, count, skew, group, seconds = options
         rate = transfer_alone(Path(path), int(count), float(skew), int(group), float(seconds))
         print(rate, flush=True)
+    elif kind == "select":
+        parent, count, seconds = options
+        with tempfile.TemporaryDirectory(dir=parent) as directory:
+            print(read_alone(Path(directory) / "floor.db", int(count), float(seconds)), flush=True)
     elif kind == "imports":
         for name in _LIBRARIES:
             import_module(name)

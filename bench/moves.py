@@ -7,7 +7,7 @@ from typing import Final
 from attrs import define, field
 
 from bench.boards import Deck, fill_board
-from bench.processes import Started, floor_rate, flow_command, started
+from bench.processes import Started, floor_number, flow_command, started
 from bench.report import Options, Section, median
 from bench.wire import Hub, Peer, Writer
 
@@ -105,7 +105,7 @@ def run(options: Options, disk: Path) -> Section:
             for _ in range(options.rounds):
                 for count in WRITERS:
                     found[count].floor_per_second.append(
-                        floor_rate("sqlite", str(disk), str(count), half, str(_BODY_BYTES))
+                        floor_number("sqlite", str(disk), str(count), half, str(_BODY_BYTES))
                     )
                     load.measure(count, options.round_seconds, found[count])
             hub.close()

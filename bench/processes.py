@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -69,13 +70,31 @@ def floor_command(*options: str) -> list[str]:
     return [sys.executable, "-m", "bench.floors", *options]
 
 
-def floor_rate(*options: str) -> float:
-    """Run a floor to its end. Returns: how much it did in a second, by its own account."""
+def floor_number(*options: str) -> float:
+    """Run a floor to its end. Returns: the number that it prints."""
     process = spawn(floor_command(*options))
     output, _ = process.communicate(timeout=120)
     if process.returncode:
         raise LoadError(f"the floor {options[0]} failed with exit code {process.returncode}")
     return float(output)
+
+
+def allow_files(count: int) -> str | None:
+    """Let this process and those that it starts have so many files open, sockets among them.
+
+    Returns: what was changed, in words; None if nothing had to be.
+    Raises: LoadError if the system does not allow it.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= count:
+        return None
+    if hard != resource.RLIM_INFINITY and hard < count:
+        raise LoadError(
+            f"this takes {count:,} open files, and the system allows {hard:,}: raise the hard "
+            "limit (ulimit -Hn), or leave this part out"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+    return f"The limit of open files was raised from {soft:,} to {count:,}, for all processes."
 
 
 def pin_load() -> None:

@@ -10,7 +10,7 @@ from typing import Final
 from attrs import define, field
 
 from bench.http_load import HttpClient, call, check_success, open_clients
-from bench.processes import Started, floor_rate, flow_command, started
+from bench.processes import Started, floor_number, flow_command, started
 from bench.report import Options, Section, median, percentile
 from bench.wire import Hub, LoadError, Writer
 
@@ -175,7 +175,7 @@ def _floor(options: Options, disk: Path, kind: str) -> float:
     skew = str(_SKEW if kind != "uniform" else 0.0)
     half = str(options.round_seconds / 2)
     path = str(disk / "floor.db")
-    return floor_rate("transfers", path, str(options.accounts), skew, str(CLIENTS), half)
+    return floor_number("transfers", path, str(options.accounts), skew, str(CLIENTS), half)
 
 
 def _send(client: HttpClient, arguments: dict[str, object]) -> None:

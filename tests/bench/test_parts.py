@@ -32,3 +32,20 @@ def test_transfers_run_both_ways_and_lose_no_money(tmp_path: Path) -> None:
     ]
     assert all(row["transfers/s"] > 0 for row in section["rows"]), section
     assert any("500,000" in note for note in section["notes"]), section
+
+
+@pytest.mark.slow
+def test_first_results_are_whole_and_run_anew(tmp_path: Path) -> None:
+    """A result that another client had already would cost next to nothing."""
+    [row] = _run("first-result", tmp_path)["rows"]
+
+    assert row["runs each"] == 1
+    assert row["KB"] > 20
+
+
+@pytest.mark.slow
+def test_idle_sessions_all_hear_of_a_change(tmp_path: Path) -> None:
+    rows = {row["what"]: row["Flow"] for row in _run("idle", tmp_path)["rows"]}
+
+    assert rows["WebSockets taken / s"] > 0
+    assert rows["one change until all have it, ms"] > 0
