@@ -9,14 +9,14 @@ import httpx
 import pytest
 
 from tests.browser_notice import find_chromium
-from tests.e2e.server import ROOT, ServerProcess
+from tests.server_process import ROOT, ServerProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path / "data") as running:
+    with ServerProcess("flow", tmp_path / "data") as running:
         yield running
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.auth.signing import data_url, jwk, key_set, rsa_key
-from tests.interop.support import APPS, ROOT, ServerProcess, missing
+from tests.interop.support import missing
+from tests.server_process import APPS, ServerProcess
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,7 +35,7 @@ def interop(tmp_path_factory: pytest.TempPathFactory) -> Generator[ServerProcess
 @pytest.fixture(scope="session")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Generator[ServerProcess]:
     """Flow itself."""
-    server = ServerProcess("flow", tmp_path_factory.mktemp("board") / "data", ROOT)
+    server = ServerProcess("flow", tmp_path_factory.mktemp("board") / "data")
     server.start()
     yield server
     assert server.stop() == 0, server.log()

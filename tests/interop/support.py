@@ -1,11 +1,7 @@
-"""Server processes, the official JavaScript client in Node, and a proxy that cuts sockets."""
+"""The official clients in processes of their own, and a proxy that cuts sockets."""
 
 import json
-import os
-import re
 import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -13,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import trio
-from attrs import define, field
+from attrs import define
 
-ROOT = Path(__file__).parents[2]
-APPS = ROOT / "fixtures" / "apps"
+from tests.server_process import DEADLINE_SECONDS, ROOT
+
 CLIENTS = Path(__file__).parent / "clients"
 PACKAGES = ROOT / "flow_web" / "node_modules"
-DEADLINE_SECONDS = 30
 
 Report = dict[str, Any]
 
@@ -31,68 +26,6 @@ def missing() -> str | None:
     if not (PACKAGES / "convex").is_dir():
         return "flow_web/node_modules is missing (npm ci): official clients are not tested"
     return None
-
-
-@define
-class ServerProcess:
-    """A server, started by the command that a user types."""
-
-    app: str
-    data: Path
-    folder: Path
-    environment: dict[str, str] = field(factory=dict[str, str])
-    port: int = 0
-    popen: "subprocess.Popen[str] | None" = None
-
-    def start(self) -> None:
-        """Start it and wait until it is ready; its log goes to a file beside the data."""
-        command = [str(Path(sys.executable).with_name("flow")), "serve", "--port", "0"]
-        command += ["--app", self.app, "--data", str(self.data)]
-        with self.data.with_suffix(".log").open("a") as log:
-            self.popen = subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env={**os.environ, **self.environment},
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        assert self.popen.stdout is not None
-        line = self.popen.stdout.readline()
-        found = re.fullmatch(r"Flow is ready at http://127\.0\.0\.1:(\d+)\n", line)
-        if found is None:
-            self.kill()
-            raise AssertionError((line, self.log()))
-        self.port = int(found[1])
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def log(self) -> str:
-        return self.data.with_suffix(".log").read_text()
-
-    def kill(self) -> None:
-        """End it as a power cut would."""
-        assert self.popen is not None
-        self.popen.kill()
-        self._close()
-
-    def stop(self) -> int:
-        """End it as Ctrl-C would, and give the exit code."""
-        assert self.popen is not None
-        self.popen.send_signal(signal.SIGTERM)
-        try:
-            return self.popen.wait(DEADLINE_SECONDS)
-        finally:
-            self.popen.kill()
-            self._close()
-
-    def _close(self) -> None:
-        assert self.popen is not None
-        assert self.popen.stdout is not None
-        self.popen.wait()
-        self.popen.stdout.close()
 
 
 async def run_node(

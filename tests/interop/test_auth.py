@@ -5,7 +5,8 @@ import time
 import pytest
 
 from tests.auth.signing import claims, rsa_key, sign
-from tests.interop.support import ServerProcess, run_node
+from tests.interop.support import run_node
+from tests.server_process import ServerProcess
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.interop.support import Report, ServerProcess, run_node
+from tests.interop.support import Report, run_node
+from tests.server_process import ServerProcess
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]
 

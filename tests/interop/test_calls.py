@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.interop.support import ServerProcess, run_node
+from tests.interop.support import run_node
+from tests.server_process import ServerProcess
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]
 

@@ -9,10 +9,10 @@ from attrs import define, field
 from tests.interop.support import (
     Proxy,
     Report,
-    ServerProcess,
     open_proxy,
     run_node,
 )
+from tests.server_process import ServerProcess
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]
 

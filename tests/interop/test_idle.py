@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import trio
 
-from tests.interop.support import Proxy, ServerProcess, open_proxy, run_node, run_python
+from tests.interop.support import Proxy, open_proxy, run_node, run_python
+from tests.server_process import ServerProcess
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from tests.interop.support import Proxy, Report, ServerProcess, open_proxy, run_python
+from tests.interop.support import Proxy, Report, open_proxy, run_python
 from tests.interop.test_auth import token
 from tests.interop.test_calls import EVERY_KIND, NO_ARGS
+from tests.server_process import ServerProcess
 
 pytestmark = pytest.mark.slow
 
