@@ -69,6 +69,15 @@ def connect(files: Files, settings: StorageSettings, *, read_only: bool) -> Conn
     Raises: StartError if SQLite does not take a setting; apsw.Error.
     """
     connection = open_connection(files.database, files.vfs)
+    try:
+        _set_up(connection, settings, read_only=read_only)
+    except BaseException:
+        close_connection(connection, leave_log=True)
+        raise
+    return connection
+
+
+def _set_up(connection: Connection, settings: StorageSettings, *, read_only: bool) -> None:
     connection.set_busy_timeout(settings.busy_ms)
     # Otherwise an ordered scan is compiled anew whenever other values are bound to it, in the hope
     # of statistics that are never gathered here: four times the work of the scan itself.
@@ -90,11 +99,9 @@ def connect(files: Files, settings: StorageSettings, *, read_only: bool) -> Conn
         if name == "mmap_size" and found is None:
             continue  # This disk has no memory mapping at all.
         if found != wanted:
-            close_connection(connection, leave_log=True)
             raise StartError(
                 f"SQLite does not take {name} = {wanted}, it stays at {found!r}", _INTERNAL
             )
-    return connection
 
 
 def _check_sqlite_version() -> None:

@@ -28,6 +28,8 @@ _IO_CODES: Final[dict[Kind, int]] = {
     "reserve": apsw.SQLITE_IOERR,
 }
 
+_KEPT_SHARES: Final = (0.0, 0.4, 0.4, 0.9, 1.0)
+
 _numbers = count(1)
 
 NameChange = dict[str, SimFile | None]
@@ -150,8 +152,10 @@ class SimDisk:
                 _rename(self.disk_names, change)
         self.pending_names.clear()
         self.names = dict(self.disk_names)
+        # Often a kernel has written nearly all or nearly nothing of it by itself.
+        kept_share = self.random.choice(_KEPT_SHARES)
         for file in self._files():
-            file.cut_power(self.random)
+            file.cut_power(self.random, kept_share)
         self._restart()
 
     def kill(self, *, evict: bool = False) -> None:
@@ -241,16 +245,17 @@ class SimDisk:
 
     def write(self, file: SimFile, name: str, boot: int, offset: int, data: bytes) -> None:
         """Write; one that fails may have written a part, and one that is cut off, too."""
-        was_on = self.is_on
+        if boot == self.boot and self.is_on:
+            self._broken_write = file, offset, data
         try:
             self.operate("write", name, boot)
         except PowerLost:
-            if was_on and boot == self.boot:
-                self._broken_write = file, offset, data
             raise
         except apsw.Error:
+            self._broken_write = None
             file.write(offset, data[: self.random.randrange(len(data))] if data else data)
             raise
+        self._broken_write = None
         self.check_room(file, offset + len(data))
         file.write(offset, data)
 

@@ -56,13 +56,16 @@ class SimFile:
         for offset, data in self.pending:
             apply(self.cache, offset, data)
 
-    def cut_power(self, random: Random) -> None:
-        """Keep what is on disk, and any part of what was pending, torn at sectors."""
+    def cut_power(self, random: Random, kept_share: float = 0.4) -> None:
+        """Keep what is on disk, and any part of what was pending, torn at sectors.
+
+        ``kept_share`` is the chance of a change to be kept whole; half of the others are torn.
+        """
         for offset, data in self.pending:
             fate = random.random()
-            if fate < 0.4:
+            if fate < kept_share:
                 apply(self.disk, offset, data)
-            elif fate < 0.7 and data is not None:
+            elif fate < (1 + kept_share) / 2 and data is not None:
                 for start, sector in sectors(offset, data):
                     if random.random() < 0.5:
                         apply(self.disk, start, sector)
