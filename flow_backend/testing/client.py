@@ -8,7 +8,7 @@ import trio
 from attrs import define, field, frozen
 
 from flow_backend.sync.messages import START, IdentityVersion, QuerySetVersion, Version
-from flow_backend.testing.link import LinkClosed, SimLink
+from flow_backend.testing.link import ABNORMAL, LinkClosed, SimLink
 from flow_backend.testing.sim import SimRuntime
 from flow_backend.values.timestamp import NO_COMMIT, CommitTs, decode_ts, encode_ts
 from flow_backend.values.value import JsonValue
@@ -83,6 +83,8 @@ class SimClient:
         seen_ts: the newest timestamp of any transition.
         observed_ts: the newest of any transition or answer, which it names when it connects.
         slow_seconds: how long it leaves each message unread, at most.
+        lost_answers: with which probability its connection ends right before an answer.
+        tells_queries: whether it opens its query set on a new connection although it has no query.
 
     Raises (in ``run``): ProtocolViolation.
     Source: the sync protocol, "Versions and the transition chain" and "Reconnection".
@@ -103,6 +105,8 @@ class SimClient:
     transitions: int = 0
     connections: int = 0
     slow_seconds: float = 0.0
+    lost_answers: float = 0.0
+    tells_queries: bool = True
     close_codes: list[int] = field(factory=list[int])
     observed_ts: CommitTs = NO_COMMIT
     _last_query: int = -1
@@ -113,6 +117,7 @@ class SimClient:
     _answered: set[int] = field(factory=set[int])
     _sent: set[int] = field(factory=set[int])
     _moved: trio.Event = field(factory=trio.Event)
+    _chunks: list[str] = field(factory=list[str])
 
     # --- What its user does ----------------------------------------------------------------------
 
@@ -180,7 +185,7 @@ class SimClient:
     def _begin(self, link: SimLink) -> None:
         self.link, self.version = link, START
         self._fresh, self._answered, self._sent = set(), set(), set()
-        self._tokens = {0: None}
+        self._tokens, self._chunks = {0: None}, []
         hello: dict[str, Any] = {
             "type": "Connect",
             "sessionId": self.session_id,
@@ -196,7 +201,8 @@ class SimClient:
         for each in self.queries.values():
             each.version = 1
         self._query_set = 0
-        self._edit([self._add(query_id) for query_id in self.queries])
+        if self.queries or self.tells_queries:
+            self._edit([self._add(query_id) for query_id in self.queries])
         for request in list(self.requests.values()):
             if request.kind == "Action" and request.sends:
                 self._settle(request)
@@ -210,7 +216,9 @@ class SimClient:
                 if self.slow_seconds:
                     await trio.sleep(self.runtime.random.random() * self.slow_seconds)
                 self.runtime.note(self.name, message)
-                self._take(orjson.loads(message))
+                taken: dict[str, Any] = orjson.loads(message)
+                self._lose(taken)
+                self._take(taken)
         except LinkClosed as closed:
             self.close_codes.append(closed.code)
             self.runtime.note(self.name, closed.code)
@@ -218,6 +226,13 @@ class SimClient:
             self.link = None
             link.cut()
             self._wake()
+
+    def _lose(self, message: dict[str, Any]) -> None:
+        """End the connection before an answer is seen, if chance wants it so."""
+        is_answer = message["type"] in {"MutationResponse", "ActionResponse"}
+        if is_answer and self.lost_answers and self.runtime.random.random() < self.lost_answers:
+            self.runtime.reach("answer lost")
+            raise LinkClosed(ABNORMAL)
 
     def _wake(self) -> None:
         self._moved.set()
@@ -280,16 +295,28 @@ class SimClient:
     # --- What the server says --------------------------------------------------------------------
 
     def _take(self, message: dict[str, Any]) -> None:
-        match message["type"]:
+        kind = message["type"]
+        self._hold(not self._chunks or kind in {"TransitionChunk", "Ping"}, f"{kind} among chunks")
+        match kind:
             case "Transition":
                 self._transition(message)
             case "MutationResponse" | "ActionResponse":
                 self._answer(message)
+            case "TransitionChunk":
+                self._chunk(message)
             case "Ping":
                 pass
             case _:
                 self._violated(f"an unexpected message: {message}")
         self._wake()
+
+    def _chunk(self, message: dict[str, Any]) -> None:
+        self._hold(message["partNumber"] == len(self._chunks), f"a part out of turn: {message}")
+        self._chunks.append(message["chunk"])
+        if len(self._chunks) == message["totalParts"]:
+            whole, self._chunks = "".join(self._chunks), []
+            self.runtime.reach("transition in chunks")
+            self._transition(orjson.loads(whole))
 
     def _answer(self, message: dict[str, Any]) -> None:
         ident = message["requestId"]

@@ -56,12 +56,32 @@ class _Pipe:
         return True
 
 
+@define
+class _Gate:
+    """One direction's way through the network: closed, nothing passes until it is opened."""
+
+    is_held: bool = False
+    moved: trio.Event = field(factory=trio.Event)
+
+    def hold(self) -> None:
+        self.is_held = True
+
+    def open(self) -> None:
+        self.is_held = False
+        self.moved.set()
+
+    async def wait(self) -> None:
+        while self.is_held:
+            self.moved = trio.Event()
+            await self.moved.wait()
+
+
 @define(eq=False, kw_only=True)
 class SimLink:
     """One connection, with both of its ends.
 
     The server's end implements :class:`flow_backend.actors.messages.Transport`. The client's end is
-    ``send``, ``receive_message`` and ``cut``.
+    ``send``, ``receive_message`` and ``cut``; the network's are ``hold`` and ``release``.
 
     Attributes:
         window_bytes: what the network takes before the server's writes begin to wait.
@@ -77,6 +97,8 @@ class SimLink:
     close_reason: str = ""
     _up: _Pipe = field(factory=_Pipe)
     _down: _Pipe = field(factory=_Pipe)
+    _up_gate: _Gate = field(factory=_Gate)
+    _down_gate: _Gate = field(factory=_Gate)
     _queued_bytes: int = 0
     _drained: list[Drained] = field(factory=list[Drained])
     _when_closed: Drained | None = None
@@ -91,7 +113,9 @@ class SimLink:
         if self.close_code is not None or not await self._up.wait():
             if self.linger_seconds:
                 await trio.sleep(self.linger_seconds)
+            await self._up_gate.wait()
             raise Disconnected
+        await self._up_gate.wait()
         if self.delay_seconds_max:
             await self.runtime.pause(self.delay_seconds_max)
         if self.close_code is not None or not self._up.messages:
@@ -128,6 +152,7 @@ class SimLink:
             self.close_code, self.close_reason = code, reason
             self._down.end()
             self._up.end()
+            self._up_gate.open()
             self._tell_drained()
             self._tell_closed()
 
@@ -143,7 +168,9 @@ class SimLink:
 
         Raises: LinkClosed.
         """
-        if not await self._down.wait():
+        arrived = await self._down.wait()
+        await self._down_gate.wait()
+        if not arrived:
             code = ABNORMAL if self.close_code is None else self.close_code
             raise LinkClosed(code, self.close_reason)
         if self.delay_seconds_max:
@@ -162,6 +189,7 @@ class SimLink:
             for _ in range(self.runtime.random.randrange(len(pipe.messages) + 1)):
                 pipe.messages.pop()
             pipe.end()
+        self._down_gate.open()  # Its client knows at once; the server when the network is back.
         self._tell_drained()
         if not self.linger_seconds:
             self._tell_closed()
@@ -169,6 +197,19 @@ class SimLink:
     def _tell_closed(self) -> None:
         if self._when_closed is not None:
             self._when_closed()
+
+    # --- The network's ---------------------------------------------------------------------------
+
+    def hold(self) -> None:
+        """Let nothing through any more, in either direction; nothing is lost."""
+        if self.close_code is None and not self._up.is_ended:
+            self._up_gate.hold()
+            self._down_gate.hold()
+
+    def release(self) -> None:
+        """Let everything through again, in order."""
+        self._up_gate.open()
+        self._down_gate.open()
 
     def _tell_drained(self) -> None:
         drained, self._drained = self._drained, []

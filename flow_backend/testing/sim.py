@@ -14,6 +14,7 @@ from trio.testing import MockClock
 from flow_backend.actors.backend import Backend
 from flow_backend.functions.limits import Limits
 from flow_backend.runtime import Finished, Watch, Worker, wait_for
+from flow_backend.testing.steps import Steps
 
 T = TypeVar("T")
 
@@ -38,12 +39,15 @@ def simulate(seed: int, main: Callable[["SimRuntime"], Awaitable[T]]) -> T:
     setattr(scheduler, _FLAG, True)
     chance.seed(seed)
 
+    runtime = SimRuntime(Random(seed))
+
     async def run() -> T:
         with trio.fail_after(_VIRTUAL_SECONDS_MAX):
-            return await main(SimRuntime(Random(seed)))
+            return await main(runtime)
 
     try:
-        return trio.run(run, clock=MockClock(autojump_threshold=0))
+        clock = MockClock(autojump_threshold=0)
+        return trio.run(run, clock=clock, instruments=[runtime.steps])
     finally:
         setattr(scheduler, _FLAG, before)
         chance.setstate(state)
@@ -59,12 +63,14 @@ class SimRuntime:
         work_seconds_max: a worker takes up to this long before and after each piece of work.
         reached: what has come about in this run, and how often: a run that never got somewhere
             has not tested it.
+        steps: counts what tasks do, and fails them where it is told to.
     """
 
     random: Random
     offset_ns: int = 0
     work_seconds_max: float = 0.004
     reached: dict[str, int] = field(factory=dict[str, int])
+    steps: Steps = field(factory=Steps)
     _trace: Any = field(factory=lambda: blake2b(digest_size=16))
 
     def now_ns(self) -> int:

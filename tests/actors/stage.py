@@ -19,9 +19,7 @@ from flow_backend.testing.client import SimClient
 from flow_backend.testing.link import SimLink, sim_frame
 from flow_backend.testing.sim import NoDeadlines, SimRuntime, take_durations
 from flow_backend.values.value import JsonValue
-from tests.simulation.app import sim_app
-
-APP = sim_app()
+from tests.simulation.app import APP
 
 
 @define

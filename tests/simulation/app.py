@@ -1,8 +1,10 @@
 """The app of the simulation, and what each of its queries should say: worked out naively."""
 
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import orjson
 import trio
 
 from flow_backend import (
@@ -20,6 +22,7 @@ from flow_backend import (
 )
 from flow_backend.functions.function import Function
 from flow_backend.functions.registry import App, make_app
+from flow_backend.schema.pages import Page, PaginationOptions
 from flow_backend.testing.client import QueryOutcome
 from flow_backend.values.value import JsonValue
 
@@ -218,14 +221,22 @@ def few_entries(ctx: QueryCtx, of: str) -> int:
     return len(found)
 
 
-def sim_app() -> App:
+@query
+def page(ctx: QueryCtx, of: str, pagination_opts: PaginationOptions) -> Page[Entry]:
+    return ctx.db.scan(Entry.by_list[of]).paginate(pagination_opts)
+
+
+def _sim_app() -> App:
     functions: list[Function[..., Any]] = [
         *(append, remove_first, move_first, count, transfer, note, fail, look, append_inside),
         *(append_later, entries, first_entries, last_entry, counter, sums, pair, my_notes),
-        *(notes_if_counted, few_entries),
+        *(notes_if_counted, few_entries, page),
     ]
     documents = [Entry, Counter, Left, Right, Note, Applied]
     return make_app("sim", documents, {f"s:{each.name}": each for each in functions})
+
+
+APP = _sim_app()
 
 
 # --- The naive evaluator --------------------------------------------------------------------------
@@ -272,6 +283,35 @@ _NAIVE: Mapping[str, Callable[[Tables, Row, str | None], JsonValue]] = {
         _notes(t, who) if int(float(str(_counter(t, a["name"]) or 0))) % 2 else []
     ),
 }
+
+
+PAGE = "s:page"
+
+
+def _position(cursor: object) -> str | None:
+    """Give the token behind which a cursor stands; "" for the beginning, None for the end."""
+    if cursor is None:
+        return ""
+    place: Any = orjson.loads(urlsafe_b64decode(str(cursor)))[1]
+    return None if place is None else str(place[1])
+
+
+def wrong_page(tables: Tables, args: Row, shown: QueryOutcome | None) -> str | None:
+    """Say what is wrong with a page: it must be all that lies between its two cursors."""
+    if shown is None or shown.failed:
+        return f"a page failed: {shown}"
+    options: Any = args["paginationOpts"]
+    found: Any = shown.value
+    start, end = _position(options["cursor"]), _position(found["continueCursor"])
+    if start is None:
+        right: list[JsonValue] = []
+    else:
+        tokens = [str(token) for token in _entries(tables, args["of"])]
+        right = [token for token in tokens if token > start and (end is None or token <= end)]
+    tokens_shown = [row["token"] for row in found["page"]]
+    if tokens_shown != right or found["isDone"] != (end is None):
+        return f"between {start} and {end} it shows {found}, right is {right}"
+    return None
 
 
 def expected(tables: Tables, path: str, args: Row, who: str | None) -> QueryOutcome:

@@ -48,6 +48,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="run this one alone, with the server's log")
     chosen = parser.parse_args()
     if chosen.seed is not None:
+        plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        structlog.configure(processors=[structlog.processors.add_log_level, plain])
         seeds = range(chosen.seed, chosen.seed + 1)
     else:
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))

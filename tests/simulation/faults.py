@@ -1,0 +1,127 @@
+"""Which faults a world has: each seed turns most of them off, since calm runs find others."""
+
+from random import Random
+from typing import Any
+
+from attrs import evolve, fields, frozen
+
+from tests.simulation.tuning import TUNINGS
+
+ACTORS = ("mutations", "table", "queries", "actions", "action", "outbox", "snapshots", "session")
+"""The actors that can be made to fail at a step, by the names that :func:`actor_of` gives."""
+
+
+@frozen
+class Faults:
+    """What befalls a world.
+
+    Attributes:
+        people: how many clients there are; each takes up to ``steps`` steps.
+        cuts: clients lose their connections.
+        partitions: how often many links are held at once, and all released later.
+        swizzles: how often links are held one after another, and released in another order.
+        lost_answers: with which probability a client's connection ends at an answer.
+        odd: how many clients do what no good client does.
+        clock_jumps_ns: by how much the wall clock jumps, each at some moment or between two lives.
+        restarts: how often the server ends and starts again, and ``kills`` how many of these ends
+            are sudden.
+        crashes: how often an actor is given a message that it cannot take.
+        killed_actors: actors that fail at a step, one after another.
+        machine_steps: when its actors have taken so many steps the process is killed, for each.
+        tuned: names of :data:`tests.simulation.tuning.TUNINGS`.
+    """
+
+    people: int = 4
+    steps: int = 12
+    cuts: bool = False
+    partitions: int = 0
+    swizzles: int = 0
+    slow_readers: bool = False
+    lost_answers: float = 0.0
+    odd: int = 0
+    clock_jumps_ns: tuple[int, ...] = ()
+    restarts: int = 0
+    crashes: int = 0
+    killed_actors: tuple[tuple[str, int], ...] = ()
+    machine_steps: tuple[int, ...] = ()
+    identities: bool = False
+    tight: bool = False
+    slow_work: bool = False
+    actions: bool = False
+    tuned: tuple[str, ...] = ()
+
+
+_JUMPS_SECONDS = (-365 * 86400, -86400, -3600, -1, 1, 3600, 86400, 365 * 86400)
+
+
+def choose_faults(random: Random) -> Faults:
+    """Choose, all from the seed."""
+
+    def maybe() -> bool:
+        return random.random() < 0.5
+
+    def some(*counts: int) -> int:
+        return random.choice(counts)
+
+    tuned = [name for name in TUNINGS if random.random() < 0.12]
+    jumps = [random.choice(_JUMPS_SECONDS) * 10**9 for _ in range(some(0, 0, 1, 3))]
+    killed = [(random.choice(ACTORS), random.randrange(1, 120)) for _ in range(some(0, 0, 1, 2, 4))]
+    machine = [random.randrange(20, 900) for _ in range(some(0, 0, 0, 1, 2))]
+    return Faults(
+        people=random.randrange(2, 7),
+        steps=random.randrange(4, 18),
+        cuts=maybe(),
+        partitions=some(0, 0, 1),
+        swizzles=some(0, 0, 1),
+        slow_readers=random.random() < 0.3,
+        lost_answers=random.choice((0.0, 0.0, 0.3)),
+        odd=some(0, 0, 1, 2),
+        clock_jumps_ns=tuple(jumps),
+        restarts=some(0, 0, 1, 2),
+        crashes=some(0, 0, 1),
+        killed_actors=tuple(killed),
+        machine_steps=tuple(machine),
+        identities=maybe(),
+        tight=random.random() < 0.3,
+        slow_work=maybe(),
+        actions=maybe(),
+        tuned=tuple(tuned),
+    )
+
+
+def smaller(faults: Faults) -> list[Faults]:
+    """Give all faults that are a step simpler than these, the boldest first."""
+    simpler: list[Faults] = []
+    calm = Faults(people=1, steps=1)
+    for each in fields(Faults):
+        value: Any = getattr(faults, each.name)
+        least: Any = getattr(calm, each.name)
+        if value == least:
+            continue
+        simpler.append(evolve(faults, **{each.name: least}))
+        match value:
+            case bool() | float():
+                pass
+            case int() if value > 2:
+                simpler.append(evolve(faults, **{each.name: value // 2}))
+                simpler.append(evolve(faults, **{each.name: value - 1}))
+            case tuple() if len(value) > 1:
+                half = len(value) // 2
+                simpler.append(evolve(faults, **{each.name: value[:half]}))
+                simpler.append(evolve(faults, **{each.name: value[half:]}))
+            case _:
+                pass
+    return simpler
+
+
+def actor_of(task: str) -> str | None:
+    """Name the actor that a task belongs to; None for tasks that are no part of the server."""
+    if task in ACTORS:
+        return task
+    if task.startswith("table "):
+        return "table"
+    if task.startswith("session "):
+        return "session"
+    if task.endswith("ActionActor._act"):
+        return "action"
+    return None
