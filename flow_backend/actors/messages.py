@@ -11,7 +11,14 @@ from flow_backend.functions.read_set import ReadRange
 from flow_backend.functions.runner import QueryRun
 from flow_backend.records import frozen
 from flow_backend.storage.base import Done, Outcome, Refused, RequestKey, TableName, Write
-from flow_backend.sync.messages import Add, IdentityVersion, QueryId, QuerySetVersion, RequestId
+from flow_backend.sync.messages import (
+    START,
+    Add,
+    IdentityVersion,
+    QueryId,
+    QuerySetVersion,
+    RequestId,
+)
 from flow_backend.values.timestamp import CommitTs
 from flow_backend.values.value import JsonValue
 
@@ -238,11 +245,22 @@ class Round:
 
 @frozen
 class OpenSession:
-    """A session begins; it has no queries yet. ``rounds`` is where its rounds go."""
+    """A session begins, or tells all that it has to an actor that begins anew.
+
+    It is one message, so that no round can come between its parts.
+
+    Attributes:
+        rounds: where its rounds go.
+        wants_round: whether it gets one although nothing changes.
+    """
 
     session: SessionKey
     rounds: "Put[Round | Resubscribe]"
     caller: Caller = NOBODY
+    identity: IdentityVersion = START.identity
+    query_set: QuerySetVersion = START.query_set
+    queries: tuple[Add, ...] = ()
+    wants_round: bool = False
 
 
 @frozen

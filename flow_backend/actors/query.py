@@ -113,8 +113,8 @@ class QueryActor:
                 ended = self._running.pop(ident, None)
                 if ended is not None and ident in self.live.by_id:  # Else nobody watches it.
                     self._ended(ended, ts, run)
-            case OpenSession(session, rounds, caller):
-                self.watchers[session] = Watcher(session, rounds, caller)
+            case OpenSession():
+                self._open(message)
             case CloseSession(session):
                 self._close(session)
             case ChangeQueries():
@@ -133,6 +133,16 @@ class QueryActor:
                 assert_never(message)
 
     # --- What sessions ask for -------------------------------------------------------------------
+
+    def _open(self, message: OpenSession) -> None:
+        session = message.session
+        watcher = Watcher(session, message.rounds, message.caller)
+        watcher.query_set, watcher.identity = message.query_set, message.identity
+        self.watchers[session] = watcher
+        for add in message.queries:
+            self._watch(watcher, add)
+        if message.wants_round:
+            self._want(session)
 
     def _want(self, session: SessionKey) -> None:
         watcher = self.watchers.get(session)

@@ -274,6 +274,8 @@ class SessionActor:
             return
         match message:
             case Round():
+                if self.state.phase is Phase.NEW:
+                    return  # All were to be told something; it has not even said Connect.
                 self._round = message if self._round is None else self._round.merged(message)
             case MutationDone():
                 self._mutations_out -= 1
@@ -304,12 +306,18 @@ class SessionActor:
     def _resubscribe(self) -> None:
         """Tell a new QueryActor all that the client has open."""
         state = self.state
-        self.queries.put(OpenSession(self.key, self, self.caller))
-        if state.phase is not Phase.LIVE:
-            return  # It has said nothing yet, and may be told nothing.
-        queries = tuple(state.subscriptions.values())
-        self.queries.put(TellQueries(self.key, queries, (), state.query_set))
-        self.queries.put(ChangeIdentity(self.key, self.caller, state.accepted_identity))
+        self.queries.put(
+            OpenSession(
+                self.key,
+                self,
+                self.caller,
+                state.accepted_identity,
+                state.query_set,
+                tuple(state.subscriptions.values()),
+                # Before its Connect a client has said nothing, and may be told nothing.
+                wants_round=state.phase is Phase.LIVE,
+            )
+        )
 
     def flush(self) -> None:
         """Write answers, then the round, as far as the socket takes them."""
