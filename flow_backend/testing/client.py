@@ -7,6 +7,7 @@ import orjson
 import trio
 from attrs import define, field, frozen
 
+from flow_backend.storage.request_records import TOO_OLD
 from flow_backend.sync.messages import START, IdentityVersion, QuerySetVersion, Version
 from flow_backend.testing.link import ABNORMAL, LinkClosed, SimLink
 from flow_backend.testing.sim import SimRuntime
@@ -330,6 +331,8 @@ class SimClient:
         self._hold(message["type"] == f"{request.kind}Response", f"a wrong answer: {message}")
         first = request.answer is None
         if not first and request.succeeded:
+            if is_too_old(message):
+                return  # What was answered stays so, as long ago as it now seems to be.
             same = message["success"] and message["ts"] == cast("Any", request.answer)["ts"]
             self._hold(same, f"another answer than before: {message}, {request.answer}")
         request.answer = message
@@ -403,3 +406,8 @@ def _version(message: dict[str, Any]) -> Version:
         decode_ts(message["ts"]),
         IdentityVersion(message["identity"]),
     )
+
+
+def is_too_old(message: Mapping[str, Any]) -> bool:
+    """Say whether an answer refuses a request since nobody knows any more whether it ran."""
+    return not message["success"] and message.get("result") == TOO_OLD

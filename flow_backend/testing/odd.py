@@ -1,13 +1,11 @@
 """A client that does what no good one does; the server must neither fail nor lie because of it."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
 from attrs import define, field
 
-from flow_backend.storage.request_records import TOO_OLD
-from flow_backend.testing.client import Request, SimClient
+from flow_backend.testing.client import Request, SimClient, is_too_old
 from flow_backend.testing.link import ABNORMAL, LinkClosed, SimLink
 from flow_backend.values.timestamp import CommitTs, encode_ts
 
@@ -73,6 +71,7 @@ class OddClient(SimClient):
         for request in self.requests.values():
             if request.answer is None and request.kind == "Mutation":
                 self._second.add(request.id)
+                request.sends += 1
                 self._send(_mutation(request))
                 return
 
@@ -95,7 +94,10 @@ class OddClient(SimClient):
             "connectionCount": self.connections,
             "lastCloseReason": "odd",
         }
-        requests = [_mutation(each) for each in self.requests.values() if each.kind == "Mutation"]
+        mutations = [each for each in self.requests.values() if each.kind == "Mutation"]
+        for each in mutations:
+            each.sends += 1  # What this socket is told first may be old news on the other one.
+        requests = [_mutation(each) for each in mutations]
         return [orjson.dumps(each) for each in (hello, *requests)]
 
     async def be_two(self, link: SimLink, answers: dict[tuple[str, int], object]) -> None:
@@ -156,11 +158,6 @@ class OddClient(SimClient):
         if self.past is not None:
             self.past = None
         super()._begin(link)
-
-
-def is_too_old(message: Mapping[str, Any]) -> bool:
-    """Say whether an answer refuses a request since nobody knows any more whether it ran."""
-    return not message["success"] and message.get("result") == TOO_OLD
 
 
 def _mutation(request: Request) -> dict[str, Any]:

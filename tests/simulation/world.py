@@ -11,7 +11,7 @@ import trio
 from attrs import define, evolve, field
 
 from flow_backend.actors.backend import Backend, BackendSettings, open_backend
-from flow_backend.actors.messages import CatchUp, ReaderFreed, Resubscribe
+from flow_backend.actors.messages import CatchUp, ReaderFreed
 from flow_backend.actors.session import Authenticated, SessionLimits
 from flow_backend.actors.supervisor import ActorFailed
 from flow_backend.auth.identity import Identity
@@ -19,9 +19,9 @@ from flow_backend.errors import StorageError
 from flow_backend.functions.context import Caller
 from flow_backend.storage.settings import StorageSettings
 from flow_backend.sync.client_identity import ClientIdentity
-from flow_backend.testing.client import SimClient
+from flow_backend.testing.client import SimClient, is_too_old
 from flow_backend.testing.link import SimLink, sim_frame
-from flow_backend.testing.odd import OddClient, is_too_old
+from flow_backend.testing.odd import OddClient
 from flow_backend.testing.sim import NoDeadlines, SimDurations, SimRuntime, take_durations
 from tests.simulation import tuning
 from tests.simulation.app import APP
@@ -230,14 +230,9 @@ class World:
             if backend is None:
                 continue
             backend.query_actor.inbox.put(ReaderFreed())
-            for key, session in list(backend.sessions.items()):
-                match self.random.randrange(3):
-                    case 0:
-                        backend.query_actor.inbox.put(CatchUp(key))
-                    case 1:
-                        session.put(Resubscribe())
-                    case _:
-                        pass
+            for key in list(backend.sessions):
+                if self.random.random() < 0.5:
+                    backend.query_actor.inbox.put(CatchUp(key))
 
     async def _person(self, number: int, nursery: trio.Nursery) -> None:
         is_odd = number < self.faults.odd
