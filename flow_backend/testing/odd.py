@@ -102,8 +102,8 @@ class OddClient(SimClient):
 
     async def be_two(self, link: SimLink, answers: dict[tuple[str, int], object]) -> None:
         """Ask on a second socket of this session, and note the timestamps of the answers."""
-        for message in self.twin_messages():
-            link.send(message)
+        for said in self.twin_messages():
+            link.send(said)
         try:
             while True:
                 message: dict[str, Any] = orjson.loads(await link.receive_message())
