@@ -52,7 +52,7 @@ from flow_backend.storage.base import (
     TableName,
 )
 from flow_backend.sync.client_identity import ClientIdentity
-from flow_backend.sync.messages import AdminToken, NoToken, Token, UserToken
+from flow_backend.sync.messages import AdminToken, NoToken, SessionId, Token, UserToken
 from flow_backend.values.timestamp import CommitTs
 
 logger = structlog.get_logger()
@@ -111,6 +111,7 @@ class Backend:
     supervisor: Supervisor
     gate: Gate = field(factory=Gate)
     sessions: dict[SessionKey, SessionActor] = field(factory=dict[SessionKey, SessionActor])
+    newest_of: dict[SessionId, SessionKey] = field(factory=dict[SessionId, SessionKey])
     _last_session: int = 0
     stopping: bool = False
 
@@ -206,6 +207,7 @@ class Backend:
             newest_ts=lambda: self.mutation.writer.last_ts,
             now_ns=self.runtime.now_ns,
             limits=self.settings.session,
+            newest_of=self.newest_of,
             gate=self.gate,
         )
         self.sessions[key] = session

@@ -100,7 +100,8 @@ class SessionActor:
     In:   messages from the socket; MutationDone, ActionDone, Round and Resubscribe.
     Out:  RunMutation to the MutationActor, RunAction to the ActionActor, queries and identity to
           the QueryActor; frames to the socket.
-    Owns: the socket, the protocol's state, and what waits to be written.
+    Owns: the socket, the protocol's state, and what waits to be written. ``newest_of`` is shared by
+        all sessions: the newest connection of each client.
     """
 
     key: SessionKey
@@ -116,6 +117,7 @@ class SessionActor:
     now_ns: Callable[[], int]
     limits: SessionLimits = field(factory=SessionLimits)
     gate: Gate = field(factory=Gate)
+    newest_of: dict[SessionId, SessionKey] = field(factory=dict[SessionId, SessionKey])
     state: SyncState = field(factory=SyncState)
     caller: Caller = NOBODY
     session_id: SessionId | None = None
@@ -162,6 +164,8 @@ class SessionActor:
     def _end(self) -> None:
         self._ended = True
         self.state.close()
+        if self.session_id is not None and self.newest_of.get(self.session_id) == self.key:
+            del self.newest_of[self.session_id]
         self.queries.put(CloseSession(self.key))
 
     async def _serve(self) -> None:
@@ -197,6 +201,7 @@ class SessionActor:
 
     async def _start(self, session_id: SessionId, observed_ts: CommitTs | None) -> None:
         self.session_id = session_id
+        self.newest_of[session_id] = self.key
         if observed_ts is None or observed_ts <= self.newest_ts():
             return
         # The client has seen more than this database has: it was restored from a backup.
@@ -212,6 +217,12 @@ class SessionActor:
     async def _mutate(self, request_id: RequestId, path: str, args: Arguments) -> None:
         self._mutations_out += 1
         assert self.session_id is not None, "a mutation before Connect is refused by the state"
+        if self.newest_of.get(self.session_id) != self.key:
+            # The client has given this socket up for a newer one, and sends there what it still
+            # wants. It may have been told there that this very change was refused, which leaves no
+            # record: what comes late here must not be made after all.
+            self.transport.close(TRY_LATER, Overloaded.code)
+            raise Disconnected
         message = TellMutation(
             Call(path, _wire(args), self._caller_now()),
             self,
