@@ -14,7 +14,7 @@ import trio
 from tests.effort import FULL, SEED, cases
 from tests.server_process import APPS, ServerProcess, flow_command, planted_command
 from tests.wire.load import Load, free_port, loaded, started, until
-from tests.wire.tracing import can_trace, fsync_trace
+from tests.wire.tracing import can_trace, fsync_trace, traced_pid
 
 KILLS: Final = cases(each=70, night=100)
 WATCHERS: Final = 50 if FULL else 20
@@ -105,9 +105,7 @@ class Killer:
 
     def _kill_traced(self) -> None:
         assert self.server.popen is not None
-        tracer = self.server.popen.pid
-        [traced] = Path(f"/proc/{tracer}/task/{tracer}/children").read_text().split()
-        os.kill(int(traced), signal.SIGKILL)
+        os.kill(traced_pid(self.server.popen.pid), signal.SIGKILL)
         self.server.popen.wait()
         self.server.kill()
 
