@@ -7,6 +7,7 @@ import trio
 from attrs import define, field
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
+from hypercorn.protocol import ProtocolWrapper
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 
@@ -103,7 +104,7 @@ class PeekedStream(trio.abc.HalfCloseableStream):
 
 
 class _Connection(TCPServer):
-    """Hypercorn's connection, which ends when its peer has gone.
+    """Hypercorn's connection, which ends when its peer has gone, and speaks HTTP/1.1 alone.
 
     By itself it would stay until its keep-alive time is over.
     """
@@ -113,6 +114,7 @@ class _Connection(TCPServer):
         self._over = trio.Event()
 
     async def _read_data(self) -> None:
+        _stay_with_http_1(self.protocol)
         try:
             await super()._read_data()
         finally:
@@ -127,6 +129,20 @@ class _Connection(TCPServer):
     async def _end_with_peer(self, idle: trio.CancelScope) -> None:
         await self._over.wait()
         idle.cancel()
+
+
+def _stay_with_http_1(protocol: ProtocolWrapper) -> None:
+    """Let nobody talk hypercorn into HTTP/2 without TLS, which no browser speaks.
+
+    There a peer that opens streams and grants no window would keep a hundred answers in memory for
+    as long as it likes: nothing is sent that could stall, and a stream that is open is not idle.
+    """
+
+    async def ignore(_request: object) -> None:
+        await trio.lowlevel.checkpoint()
+
+    # A request to upgrade is then answered in HTTP/1.1, as if it had not asked.
+    protocol.protocol._check_protocol = ignore  # type: ignore[union-attr,method-assign]  # noqa: SLF001  # pyright: ignore
 
 
 @define

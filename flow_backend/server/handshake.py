@@ -15,6 +15,8 @@ from flow_backend.sync.client_identity import ClientIdentity, client_of
 _WEBSOCKET_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _SYNC_PATH: Final = re.compile(r"/api/(?:([^/]+)/)?sync")
 _SYNC_LINE: Final = re.compile(rb"GET /api/(?:[^/ ?]+/)?sync[ ?]")
+_HEAD_END: Final = re.compile(rb"\n\r?\n")
+_HEAD_END_BYTES: Final = 3
 _KEY_BYTES: Final = 16
 _REASONS: Final = {400: b"Bad Request", 403: b"Forbidden", 426: b"Upgrade Required"} | {
     431: b"Request Header Fields Too Large",
@@ -55,29 +57,31 @@ Opening = Upgrade | Plain | Refusal
 
 @define
 class OpeningReader:
-    """Takes the first bytes of a connection until it is clear what they ask for.
+    """Takes the first bytes of a connection until its first head is whole.
 
-    Only the head of a request for a session is parsed here; of others the first line is enough.
+    Only the head of a request for a session is parsed here; others go on as they are.
     """
 
     head_bytes_max: int
     origins: Sequence[str] = ()
-    _data: bytes = b""
-    _is_sync: bool = False
+    _data: bytearray = field(factory=bytearray)
     _connection: h11.Connection | None = field(default=None)
 
     def feed(self, data: bytes) -> Opening | None:
         """Take bytes; None as long as more are needed. Empty ``data`` says that none will come."""
         if self._connection is not None:
             return self._parse(data)
+        looked_at = len(self._data)
         self._data += data
         if _SYNC_LINE.match(self._data):
             self._connection = h11.Connection(
                 h11.SERVER, max_incomplete_event_size=self.head_bytes_max
             )
-            return self._parse(self._data)
-        if not data or b"\n" in self._data or len(self._data) > self.head_bytes_max:
-            return Plain(self._data)
+            return self._parse(bytes(self._data))
+        # The end of the head may lie across two pieces; what was looked at is not looked at again.
+        ends = _HEAD_END.search(self._data, max(0, looked_at - _HEAD_END_BYTES))
+        if ends or not data or len(self._data) > self.head_bytes_max:
+            return Plain(bytes(self._data))
         return None
 
     def _parse(self, data: bytes) -> Opening | None:

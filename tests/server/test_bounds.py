@@ -135,3 +135,120 @@ async def test_g_the_outgoing_side_of_a_full_socket_ends_when_its_peer_takes_not
     async with running(backend, stall_seconds=0.05) as server, upgraded(server):
         await backend.ended.wait()
         assert server.counters.sockets.stalled == 1
+
+
+# --- HTTP
+
+
+async def test_j9_a_head_that_comes_byte_by_byte_is_given_up():
+    """The time is that of the whole head, not of its first line."""
+    async with running(head_seconds=0.2, keep_alive_seconds=30) as server, raw(server) as client:
+        with trio.move_on_after(10):
+            await client.send(b"GET / HTTP/1.1\r\nHost: x\r\nSlow: ")
+            try:
+                while True:
+                    await client.send(b"x")
+                    await trio.sleep(0.01)
+            except trio.BrokenResourceError:
+                pass
+        assert server.counters.head_timeouts == 1
+
+
+async def test_j9_a_head_at_the_bound_is_answered_and_one_past_it_is_not():
+    most = 4096
+    start = b"GET /healthz HTTP/1.1\r\nHost: x\r\nLong: "
+    async with running(head_bytes_max=most) as server:
+        async with raw(server) as client:
+            await client.send(start + b"x" * (most - len(start) - 4) + b"\r\n\r\n")
+            assert b" 200 " in await client.read_head()
+        async with raw(server) as client:
+            await client.send(start + b"x" * (most + 1))
+            assert (await client.read_head()).startswith(b"HTTP/1.1 431 ")
+
+
+async def test_j9_the_second_head_of_a_connection_is_bounded_too():
+    async with running(keep_alive_seconds=0.2) as server, raw(server) as client:
+        await client.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        await client.read_head()
+        await client.send(b"GET /healthz HTTP/1.1\r\nHost: ")
+        with trio.fail_after(10):
+            assert await client.read_all() == b"live"
+
+
+SLOW_BODY = b"POST /api/query HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+
+
+async def test_j9_a_body_without_progress_is_given_up():
+    settings: dict[str, Any] = {"body_stall_seconds": 0.2}
+    async with running(**settings) as server, raw(server) as client:
+        await client.send(SLOW_BODY + b"{")
+        with trio.fail_after(10):
+            assert b" 408 " in (await client.read_all())
+            while server.counters.open:
+                await trio.lowlevel.checkpoint()
+
+
+async def test_j9_a_body_that_trickles_is_given_up_in_the_end():
+    settings: dict[str, Any] = {"body_stall_seconds": 5.0, "body_seconds": 0.3}
+    async with running(**settings) as server, raw(server) as client:
+        await client.send(SLOW_BODY)
+        async with trio.open_nursery() as nursery:
+
+            async def trickle() -> None:
+                with trio.CancelScope():
+                    try:
+                        while True:
+                            await client.send(b" ")
+                            await trio.sleep(0.02)
+                    except trio.BrokenResourceError:
+                        pass
+
+            nursery.start_soon(trickle)
+            with trio.fail_after(10):
+                assert b" 408 " in (await client.read_all())
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_j9_a_body_at_the_bound_is_read_and_one_past_it_is_not(chunked: bool):
+    most = 2048
+    async with running(body_bytes_max=most) as server:
+        for size, status in ((most, b" 200 "), (most + 1, b" 413 ")):
+            body = b'{"path":"t:echo","format":"json"'.ljust(size - 1) + b"}"
+            head = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % size
+            if chunked:
+                body = b"%x\r\n%b\r\n0\r\n\r\n" % (size, body)
+            async with raw(server) as client:
+                await client.send(b"POST /api/query HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n")
+                await client.send(body)
+                assert status in await client.read_head()
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_j9_nobody_talks_the_server_into_http_2(first: bool):
+    """There, a peer that grants no window could keep answers in memory for ever."""
+    upgrade = (
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+        b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAAAA\r\n\r\n"
+    )
+    async with running() as server, raw(server) as client:
+        if not first:
+            await client.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            await client.read_head()
+            await client.read(4)
+        await client.send(upgrade)
+        assert (await client.read_head()).startswith(b"HTTP/1.1 200 ")
+        await client.read(4)
+        await client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+        assert (await client.read_head()).startswith(b"HTTP/1.1 4")
+
+
+async def test_g_full_mailboxes_are_answered_with_503_and_when_to_come():
+    body = b'{"path":"t:full","args":{}}'
+    async with running() as server, raw(server) as client:
+        head = b"POST /api/mutation HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+        await client.send(head % len(body) + body)
+
+        answer = await client.read_head()
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after: " in answer.lower()
