@@ -13,11 +13,13 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from flow_backend.server.config import Settings
 from flow_backend.server.direct import DirectCalls
+from flow_backend.server.probe import has_hung_up
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
 
 _READ_BYTES: Final = 1 << 16
+_LOOK_SECONDS: Final = 1.0
 
 
 @define(eq=False)
@@ -25,12 +27,15 @@ class PeekedStream(trio.abc.HalfCloseableStream):
     """A socket of which the first bytes were read already.
 
     Hypercorn shields what it sends from cancellation, so that a peer which does not read could
-    hold a task for ever. Here a send without progress ends by itself, and ``abort`` ends all.
+    hold a task for ever. Here a send without progress ends by itself, and ``abort`` ends all that
+    is done in ``life``.
     """
 
     socket: socket.socket
     stall_seconds: float
     _first: bytes
+    life: trio.CancelScope = field(factory=trio.CancelScope)
+    is_read: bool = False
     _closed: bool = False
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
@@ -44,7 +49,11 @@ class PeekedStream(trio.abc.HalfCloseableStream):
             try:
                 return self.socket.recv(max_bytes or _READ_BYTES)
             except BlockingIOError:
-                await trio.lowlevel.wait_readable(self.socket)
+                self.is_read = True
+                try:
+                    await trio.lowlevel.wait_readable(self.socket)
+                finally:
+                    self.is_read = False
             except OSError as error:
                 raise trio.BrokenResourceError from error
 
@@ -88,9 +97,14 @@ class PeekedStream(trio.abc.HalfCloseableStream):
         await trio.lowlevel.checkpoint()
 
     def abort(self) -> None:
-        """Close at once: whoever reads or writes is woken with ClosedResourceError."""
+        """Close at once, and end all that is done for this connection.
+
+        Whoever reads or writes is woken; but with requests in a row, hypercorn waits for the end of
+        one before it reads on, and would not hear that there is nothing to wait for any more.
+        """
         if not self._closed:
             self._closed = True
+            self.life.cancel()
             trio.lowlevel.notify_closing(self.socket)
             self.socket.close()
 
@@ -106,29 +120,20 @@ class PeekedStream(trio.abc.HalfCloseableStream):
 class _Connection(TCPServer):
     """Hypercorn's connection, which ends when its peer has gone, and speaks HTTP/1.1 alone.
 
-    By itself it would stay until its keep-alive time is over.
+    By itself it would stay until its keep-alive time, or the request that is under way, is over.
     """
 
-    def __init__(self, *arguments: Any) -> None:
+    def __init__(self, life: trio.CancelScope, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._over = trio.Event()
+        self._life = life
 
     async def _read_data(self) -> None:
         _stay_with_http_1(self.protocol)
         try:
             await super()._read_data()
         finally:
-            self._over.set()
-
-    async def _idle_timeout(self) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._end_with_peer, nursery.cancel_scope)
-            await super()._idle_timeout()
-            nursery.cancel_scope.cancel()
-
-    async def _end_with_peer(self, idle: trio.CancelScope) -> None:
-        await self._over.wait()
-        idle.cancel()
+            # Nobody is left to be answered. What was asked for goes on in its actor.
+            self._life.cancel()
 
 
 def _stay_with_http_1(protocol: ProtocolWrapper) -> None:
@@ -173,15 +178,25 @@ class HttpServer:
         self._streams[stream] = None
         # Hypercorn says SSLStream, and takes anything that has no handshake for plain TCP.
         as_named = cast("trio.SSLStream[trio.SocketStream]", stream)
+        app = ASGIWrapper(self.app)
         try:
-            if not await self.calls.serve(stream):
-                return
-            await _Connection(ASGIWrapper(self.app), self._config, self._context, {}, as_named)
+            with stream.life:
+                if not await self.calls.serve(stream):
+                    return
+                await _Connection(stream.life, app, self._config, self._context, {}, as_named)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # The peer has gone or does not read, or the server is stopping.
         finally:
             del self._streams[stream]
             stream.abort()
+
+    async def run(self) -> None:
+        """Look for ever after connections that nobody reads while a request is under way."""
+        while True:
+            await trio.sleep(_LOOK_SECONDS)
+            for stream in tuple(self._streams):
+                if not stream.is_read and has_hung_up(stream.socket):
+                    stream.abort()
 
     async def stop(self) -> None:
         """Close idle connections, and the others after the request that is under way."""

@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from flow_backend.actors.messages import Transport
+from flow_backend.server.app import Server
 from flow_backend.server.frames import text_frame
 from tests.server.stand_in import StandIn, masked, raw, running, upgraded
 
@@ -252,3 +253,48 @@ async def test_g_full_mailboxes_are_answered_with_503_and_when_to_come():
         answer = await client.read_head()
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"retry-after: " in answer.lower()
+
+
+# --- HTTP connections end with their peers, whatever hypercorn waits for
+
+CALL = b"POST /api/%b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
+HUGE_BODY = b'{"path":"t:huge","format":"convex_encoded_json"}'
+SLOW = b'{"path":"t:slow"}'
+
+
+async def wait_none_open(server: Server) -> None:
+    with trio.fail_after(10):
+        while server.counters.open:  # noqa: ASYNC110  # There is no event that a socket's end sets.
+            await trio.sleep(0.01)
+
+
+async def test_g_requests_in_a_row_that_are_not_read_do_not_keep_a_connection():
+    """Hypercorn waits to read the second one until the first is answered, which never happens."""
+    async with running(stall_seconds=0.1) as server, raw(server) as client:
+        await client.send(2 * (CALL % (b"query", len(HUGE_BODY), HUGE_BODY)))
+        await wait_none_open(server)
+
+
+@pytest.mark.slow
+async def test_g_the_request_after_the_last_of_a_connection_does_not_keep_it():
+    """After a thousand requests hypercorn says that it will close, and then it waits for ever."""
+    async with running(keep_alive_seconds=60) as server, raw(server) as client:
+        await client.send(1002 * b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await client.read_all()).count(b" 200 ") == 1000
+        await wait_none_open(server)
+
+
+@pytest.mark.parametrize("requests", [1, 2])
+@pytest.mark.parametrize("end", ["close", "half-close"])
+async def test_g_a_request_whose_peer_has_gone_keeps_no_connection(requests: int, end: str):
+    """Its action may go on for minutes; nobody is left to be told of its end."""
+    backend = StandIn()
+    async with running(backend) as server, raw(server) as client:
+        await client.send(requests * (CALL % (b"action", len(SLOW), SLOW)))
+        while not backend.calls:
+            await trio.lowlevel.checkpoint()
+        if end == "close":
+            await client.stream.aclose()
+        else:
+            client.stream.socket.shutdown(socket.SHUT_WR)
+        await wait_none_open(server)
