@@ -347,7 +347,11 @@ class Runner:
         head = f"[Request ID: {ident}] Server Error"
         message = head if self.redact else f"{head}\n{text}"
         if not isinstance(error, FunctionError):
-            logger.warning("function raised", function=path, request_id=ident, error=text)
+            # Its own words may quote arguments and documents: they go to the caller alone.
+            kind, frames = type(error).__name__, _app_frames(error.__traceback__)
+            logger.warning(
+                "function raised", function=path, request_id=ident, error=kind, at=frames
+            )
         if isinstance(error, AppError):
             try:
                 return Refused(message, lines, encode(error.data))
@@ -368,8 +372,8 @@ def _uncaught(error: BaseException) -> str:
         kind = "ConvexError" if isinstance(error, AppError) else type(error).__name__
         first = f"Uncaught {kind}: {said}"
     # A lone surrogate has no place on the wire.
-    lines = [first.encode(errors="replace").decode(), *_app_frames(error.__traceback__)]
-    return "\n".join(lines)
+    frames = [f"    {frame}" for frame in _app_frames(error.__traceback__)]
+    return "\n".join([first.encode(errors="replace").decode(), *frames])
 
 
 def _app_frames(trace: TracebackType | None) -> list[str]:
@@ -380,6 +384,6 @@ def _app_frames(trace: TracebackType | None) -> list[str]:
         if not str(frame.f_globals.get("__name__", "")).startswith(_BASE):
             code = frame.f_code
             short = "/".join(code.co_filename.replace("\\", "/").split("/")[-2:])
-            found.append(f"    at {code.co_name} ({short}:{trace.tb_lineno})")
+            found.append(f"at {code.co_name} ({short}:{trace.tb_lineno})")
         trace = trace.tb_next
     return found[: -_FRAMES_SHOWN - 1 : -1]
