@@ -39,6 +39,7 @@ from flow_backend.errors import (
     AuthUnavailable,
     BaseVersionMismatch,
     MalformedMessage,
+    MessageTooLarge,
     Overloaded,
     RemoteProtocolError,
 )
@@ -66,6 +67,7 @@ from flow_backend.values.value import JsonValue
 logger = structlog.get_logger()
 
 GOING_AWAY = 1001
+TOO_LARGE = 1009
 INTERNAL = 1011
 TRY_LATER = 1013
 
@@ -153,6 +155,8 @@ class SessionActor:
             self.transport.close(1000, error.code)
         except RemoteProtocolError as error:
             logger.info("a client broke the protocol", client=str(self.client), error=str(error))
+            if isinstance(error, MessageTooLarge):
+                self.transport.close(TOO_LARGE, error.code)
             self.transport.close(INTERNAL, "InternalServerError")
         except (Overloaded, trio.TooSlowError):
             self.transport.close(TRY_LATER, Overloaded.code)

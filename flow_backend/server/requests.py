@@ -15,6 +15,7 @@ from flow_backend.errors import FlowError, InvalidValue
 from flow_backend.server.config import Settings
 from flow_backend.sync.codec import canonical_path
 from flow_backend.sync.messages import AdminToken, NoToken, Token, UserToken
+from flow_backend.values.amount import VALUES_MAX, has_too_many_values
 from flow_backend.values.encode import parse_json
 from flow_backend.values.timestamp import CommitTs, decode_ts
 from flow_backend.values.value import JsonValue
@@ -99,8 +100,10 @@ def _too_large(settings: Settings) -> RequestRefused:
 def parse_object(body: bytes) -> dict[str, JsonValue]:
     """Parse a body that is one JSON object.
 
-    Raises: RequestRefused.
+    Raises: RequestRefused, for more than a million values as well.
     """
+    if has_too_many_values(body):
+        raise RequestRefused(413, "MessageTooLarge", f"A body holds at most {VALUES_MAX} values.")
     try:
         parsed = parse_json(body)
     except InvalidValue as error:

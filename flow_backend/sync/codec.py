@@ -7,7 +7,7 @@ from typing import Final
 
 import orjson
 
-from flow_backend.errors import MalformedMessage
+from flow_backend.errors import MalformedMessage, MessageTooLarge
 from flow_backend.sync.fields import (
     Fields,
     kind_of,
@@ -41,6 +41,7 @@ from flow_backend.sync.messages import (
     UserToken,
     Version,
 )
+from flow_backend.values.amount import VALUES_MAX, has_too_many_values
 from flow_backend.values.timestamp import CommitTs, encode_ts
 from flow_backend.values.value import JsonValue
 
@@ -57,9 +58,14 @@ def parse_client_message(data: bytes | str) -> ClientMessage:
     Fields that the protocol does not know are passed over. Arguments of a wrong shape and a path
     that names nothing are no reason to end a session: they stay in the message, and the call fails.
 
-    Raises: MalformedMessage, and nothing else whatever ``data`` holds.
+    Raises: MessageTooLarge for more than a million values, MalformedMessage for whatever else is no
+        message, and nothing else whatever ``data`` holds.
     Source: the sync protocol, "Client → server messages".
     """
+    if len(data) > VALUES_MAX and has_too_many_values(
+        data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
+    ):
+        raise MessageTooLarge(f"A message holds at most {VALUES_MAX} values.")
     try:
         message: JsonValue = orjson.loads(data)
     except orjson.JSONDecodeError as error:
