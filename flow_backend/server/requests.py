@@ -200,7 +200,10 @@ def token_of(headers: Mapping[str, str]) -> Token:
 
 
 def _admin_token(value: str) -> AdminToken:
-    key, colon, encoded = _DEPLOYMENT_PREFIX.sub("", value, count=1).partition(":")
+    # It stands at the start or nowhere. To look for it further on would take the square of the
+    # header's length, in which one request could hold the loop until the watchdog ends the process.
+    prefix = _DEPLOYMENT_PREFIX.match(value)
+    key, colon, encoded = value[prefix.end() if prefix else 0 :].partition(":")
     if not colon:
         return AdminToken(key)
     try:
