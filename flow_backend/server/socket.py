@@ -146,6 +146,8 @@ class WebSocket:
                 self._answer(event)
                 if self._pace.allowance < 0:
                     return None  # Pings count as well.
+                if self._phase is not _OPEN:
+                    return None  # Behind its close a peer says nothing that counts.
         except FrameRefused as error:
             self._broken = True
             self.close(error.status, error.reason)
