@@ -8,7 +8,7 @@ STAMPS := .stamps
 WEB    := flow/web/index.html
 WEB_SOURCES := $(shell find flow_web -path flow_web/node_modules -prune -o -type f -print 2>/dev/null)
 
-.PHONY: serve test bench check soak setup web web-test clean
+.PHONY: serve test bench check soak fuzz setup web web-test clean
 
 serve: setup web
 	$(BIN)/flow serve $(ARGS)
@@ -23,6 +23,10 @@ bench: setup web
 
 soak: setup
 	$(BIN)/python -m tests.simulation.soak $(ARGS)
+
+fuzz: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[fuzz]'
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 # Quick enough to run before every commit.
 check: setup
