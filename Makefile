@@ -8,7 +8,7 @@ STAMPS := .stamps
 WEB    := flow/web/index.html
 WEB_SOURCES := $(shell find flow_web -path flow_web/node_modules -prune -o -type f -print 2>/dev/null)
 
-.PHONY: serve test bench check soak fuzz setup web web-test clean
+.PHONY: serve test bench bench-peers check soak fuzz setup web web-test clean
 
 serve: setup web
 	$(BIN)/flow serve $(ARGS)
@@ -20,6 +20,9 @@ test: setup web
 
 bench: setup web
 	$(BIN)/python -m bench $(ARGS)
+
+bench-peers: setup
+	$(BIN)/python -m bench --peers $(ARGS)
 
 soak: setup
 	$(BIN)/python -m tests.simulation.soak $(ARGS)

@@ -1,4 +1,4 @@
-"""The command: python -m bench [--quick | --smoke] [--only NAME] [--results FOLDER]."""
+"""The command: python -m bench [--quick | --smoke] [--peers | --only NAME] [--results FOLDER]."""
 
 import argparse
 import gc
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import basics, fanout, first_result, idle, intersections, moves, transfers
+from bench.peers import compare
 from bench.processes import busy_seconds, pin_load
 from bench.report import Options, Section, median
 from bench.wire import LoadError
@@ -27,6 +28,12 @@ BENCHMARKS: Final[Mapping[str, Callable[[Options, Path], Section]]] = {
     "first-result": first_result.run,
     "idle": idle.run,
 }
+PEERS: Final[Mapping[str, Callable[[Options, Path], Section]]] = {
+    "peers-fanout": compare.run_fanout,
+    "peers-moves": compare.run_moves,
+    "peers-transfers": compare.run_transfers,
+}
+_ALL: Final = {**BENCHMARKS, **PEERS}
 _LENGTHS: Final = {
     "quick": "fewer and shorter rounds, among less",
     "smoke": "only show that it runs: its figures say nothing",
@@ -41,7 +48,8 @@ def main() -> None:
     for length, help_text in _LENGTHS.items():
         flag = f"--{length}"
         parser.add_argument(flag, action="store_const", const=length, dest="length", help=help_text)
-    parser.add_argument("--only", choices=BENCHMARKS, action="append", help="just this one")
+    parser.add_argument("--peers", action="store_true", help="other servers under the same load")
+    parser.add_argument("--only", choices=_ALL, action="append", help="just this one")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the figures go")
     chosen = parser.parse_args()
     options = Options.of(chosen.length)
@@ -53,8 +61,8 @@ def main() -> None:
     begun_at = datetime.now(UTC)
     print(f"{_machine()}; {options.rounds} rounds each\n", flush=True)
     sections: dict[str, object] = {}
-    for name in chosen.only or BENCHMARKS:
-        section = _run(BENCHMARKS[name], options, results)
+    for name in chosen.only or (PEERS if chosen.peers else BENCHMARKS):
+        section = _run(_ALL[name], options, results)
         print("\n".join(section.lines()), flush=True)
         sections[name] = {"title": section.title, "rows": section.rows, "notes": section.notes}
     path = results / f"{begun_at:%Y-%m-%dT%H-%M-%SZ}.json"

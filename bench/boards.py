@@ -78,7 +78,11 @@ def add_tasks(hub: Hub, writers: list[Writer], board: str, count: int) -> list[s
     return made
 
 
+def body_text(number: int, body_bytes: int) -> str:
+    """Write a task's text. Texts differ, as people's do: equal ones would flatter who compares."""
+    return f"{number * 7919:x} ".ljust(body_bytes, "abcdefghij"[number % 10])[:body_bytes]
+
+
 def _task(board: str, number: int, body_bytes: int) -> dict[str, object]:
-    # Bodies differ, as people's do: equal ones would flatter whatever compresses or compares.
-    body = f"{number * 7919:x} ".ljust(body_bytes, "abcdefghij"[number % 10])[:body_bytes]
+    body = body_text(number, body_bytes)
     return {"board": board, "title": f"Task {number:05}", "body": body}

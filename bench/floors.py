@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 from itertools import accumulate
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import apsw
 import orjson
@@ -169,6 +169,11 @@ def _cursor(connection: apsw.Connection) -> _Cursor:
     return connection.cursor()
 
 
+def _select(cursor: _Cursor, statement: str, *values: Value) -> list[tuple[Any, ...]]:
+    cursor.execute(statement, values)
+    return cast("list[tuple[Any, ...]]", cursor.fetchall())
+
+
 class SqliteFloor:
     """Writes moves of 200 tasks as the server does, with nothing around them."""
 
@@ -259,8 +264,8 @@ def transfer_alone(path: Path, count: int, skew: float, group: int, seconds: flo
     """
     is_new = not path.exists()
     connection = apsw.Connection(str(path))
-    cursor = connection.cursor()
-    cursor.execute(_PRAGMAS).fetchall()
+    cursor = _cursor(connection)
+    _select(cursor, _PRAGMAS)
     if is_new:
         cursor.execute(_CREATE_ACCOUNTS)
         rows = ((number, _account(number, 1000), float(number)) for number in range(count))
@@ -276,7 +281,7 @@ def transfer_alone(path: Path, count: int, skew: float, group: int, seconds: flo
             for number, change in zip(
                 random.choices(numbers, cum_weights=summed, k=2), (-1, 1), strict=True
             ):
-                [(row, before)] = cursor.execute(_FIND, (float(number),)).fetchall()
+                [(row, before)] = _select(cursor, _FIND, float(number))
                 document = orjson.loads(before)
                 document["balance"] += change
                 after = orjson.dumps(document)
@@ -304,8 +309,8 @@ def read_alone(path: Path, count: int, seconds: float) -> float:
     Returns: the median of the seconds that one board took.
     """
     connection = apsw.Connection(str(path))
-    cursor = connection.cursor()
-    cursor.execute(_PRAGMAS).fetchall()
+    cursor = _cursor(connection)
+    _select(cursor, _PRAGMAS)
     cursor.execute(_CREATE)
     boards = [f"j57fd5jr0cjvqpr8k00s1yz3fs7b{number:04}" for number in range(count // _TASKS)]
     with connection:
@@ -318,10 +323,8 @@ def read_alone(path: Path, count: int, seconds: float) -> float:
     while time.perf_counter() < until:
         board = boards[len(taken) * 7 % len(boards)]
         begun = time.perf_counter()
-        found = [
-            row
-            for column in _COLUMNS
-            for (row,) in cursor.execute(_SELECT, (board, column)).fetchall()
+        found: list[bytes] = [
+            row for column in _COLUMNS for (row,) in _select(cursor, _SELECT, board, column)
         ]
         result = b"[%b]" % b",".join(found)
         taken.append(time.perf_counter() - begun)

@@ -47,8 +47,12 @@ class HttpClient:
             raise LoadError(f"the server answered {head[:40]!r}: {rest[:300]!r}")
         self.body, self._buffer = rest[:size], rest[size:]
         self.answers += 1
+        self.answered()
         if self.on_answer is not None:
             self.on_answer(self)
+
+    def answered(self) -> None:
+        """An answer is there, in ``body``."""
 
 
 def _content_length(head: bytes) -> int:

@@ -11,8 +11,8 @@ from bench.processes import Started, floor_number, flow_command, started
 from bench.report import Options, Section, median
 from bench.wire import Hub, Peer, Writer
 
-_BODY_BYTES: Final = 155
-_TASKS: Final = 200
+BODY_BYTES: Final = 155
+TASKS: Final = 200
 WRITERS: Final = (1, 32)
 AUDIENCES: Final = (0, 100)
 
@@ -96,7 +96,7 @@ def run(options: Options, disk: Path) -> Section:
         for audience in AUDIENCES:
             hub = Hub(server.address)
             writers = hub.open_writers(max(WRITERS))
-            deck = fill_board(hub, writers[0], _TASKS, _BODY_BYTES)
+            deck = fill_board(hub, writers[0], TASKS, BODY_BYTES)
             queries = [("tasks:list", dict[str, object](board=deck.board))]
             watchers = hub.open_watchers([queries] * audience, Peer)
             load = Load(server, hub, deck, writers, watchers)
@@ -105,7 +105,7 @@ def run(options: Options, disk: Path) -> Section:
             for _ in range(options.rounds):
                 for count in WRITERS:
                     found[count].floor_per_second.append(
-                        floor_number("sqlite", str(disk), str(count), half, str(_BODY_BYTES))
+                        floor_number("sqlite", str(disk), str(count), half, str(BODY_BYTES))
                     )
                     load.measure(count, options.round_seconds, found[count])
             hub.close()

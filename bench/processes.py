@@ -17,7 +17,7 @@ from attrs import frozen
 
 from bench.wire import Address, LoadError
 
-_READY: Final = re.compile(r"ready at http://([^:/\s]+):(\d+)")
+_READY: Final = re.compile(r"(?:ready|started) at http://([^:/\s]+):(\d+)")
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _CORES: Final = sorted(os.sched_getaffinity(0))
 _STOP_SECONDS: Final = 20.0

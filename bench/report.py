@@ -16,6 +16,7 @@ class Options:
     """How long to measure, and among how much: other subscriptions, accounts, idle sockets."""
 
     quick: bool
+    smoke: bool
     rounds: int
     round_seconds: float
     starts: int
@@ -28,11 +29,11 @@ class Options:
         """Give the lengths of a ``whole`` run, a ``quick`` one, or one that only shows it runs."""
         match length:
             case "whole":
-                return Options(False, 5, 0.8, 4, 20_000, 100_000, 5_000)
+                return Options(False, False, 5, 0.8, 4, 20_000, 100_000, 5_000)
             case "quick":
-                return Options(True, 2, 0.3, 1, 2_000, 10_000, 1_000)
+                return Options(True, False, 2, 0.3, 1, 2_000, 10_000, 1_000)
             case _:
-                return Options(True, 1, 0.05, 1, 100, 500, 100)
+                return Options(True, True, 1, 0.05, 1, 100, 500, 100)
 
 
 @define

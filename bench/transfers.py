@@ -134,13 +134,13 @@ def run(options: Options, disk: Path) -> Section:
     with started(flow_command(disk / "bank", "--app", "bench.apps.bank")) as server:
         hub = Hub(server.address)
         clients, writers = open_clients(hub, CLIENTS), hub.open_writers(CLIENTS)
-        _open_accounts(hub, clients[0], count)
+        open_accounts(hub, clients[0], count)
         http, sockets = Loop(server, hub), Loop(server, hub)
-        http.over_http(clients, _send)
+        http.over_http(clients, send)
         sockets.over_socket(writers)
         _measure(section, options, disk, {"HTTP": http, "socket": sockets}, count)
         clients[0].on_answer = None
-        _check_sum(hub, clients[0], count)
+        check_sum(hub, clients[0], count)
         hub.close()
     section.notes += [
         "SQLite alone: the same rows by hand, 64 transfers in a commit.",
@@ -178,19 +178,22 @@ def _floor(options: Options, disk: Path, kind: str) -> float:
     return floor_number("transfers", path, str(options.accounts), skew, str(CLIENTS), half)
 
 
-def _send(client: HttpClient, arguments: dict[str, object]) -> None:
+def send(client: HttpClient, arguments: dict[str, object]) -> None:
+    """Ask Flow for a transfer."""
     body = {"path": "accounts:transfer", "args": arguments, "format": "json"}
     client.send("POST", "/api/mutation", body)
 
 
-def _open_accounts(hub: Hub, client: HttpClient, count: int) -> None:
+def open_accounts(hub: Hub, client: HttpClient, count: int) -> None:
+    """Open all accounts of Flow's bank."""
     for first in range(0, count, _OPENED_AT_ONCE):
         some = min(_OPENED_AT_ONCE, count - first)
         arguments = {"first": first, "count": some, "balance": BALANCE}
         call(hub, client, "mutation", "accounts:open", **arguments)
 
 
-def _check_sum(hub: Hub, client: HttpClient, count: int) -> None:
+def check_sum(hub: Hub, client: HttpClient, count: int) -> None:
+    """Void the measurement if Flow's accounts hold together what they did not before."""
     held = 0.0
     for first in range(0, count, 10_000):
         part = call(hub, client, "query", "accounts:total", first=first, stop=first + 10_000)
