@@ -39,4 +39,35 @@ const many = async ({ url, name, count }) => {
   report({ values, seen, opened: messages.filter(({ way }) => way === "open").length });
 };
 
-await run({ once, many });
+/** One mutation after the other, three at once, until a counter of another name is raised. */
+const steady = async ({ url, name }) => {
+  reconnectAtOnce();
+  const { messages, webSocketConstructor } = recorded();
+  const client = new ConvexClient(url, { webSocketConstructor, unsavedChangesWarning: false });
+  const errors = [];
+  const failed = (error) => errors.push(String(error));
+  const seen = [];
+  client.onUpdate(fn("counters:get"), { name }, (value) => seen.push(value), failed);
+  let stops = false;
+  const heed = (value) => {
+    stops = value > 0;
+  };
+  client.onUpdate(fn("counters:get"), { name: "stop" }, heed, failed);
+  const values = [];
+  const work = async () => {
+    while (!stops) {
+      values.push(await client.mutation(fn("counters:add"), { name }));
+    }
+  };
+  await Promise.all([work(), work(), work()]);
+  await until(() => seen.at(-1) === values.length);
+  report({
+    values,
+    seen,
+    errors,
+    opened: messages.filter(({ way }) => way === "open").length,
+    fatal: messages.filter(({ type }) => type === "FatalError" || type === "AuthError").length,
+  });
+};
+
+await run({ once, many, steady });
