@@ -28,13 +28,13 @@ class Budget:
             raise LimitExceeded(
                 "Too many documents read in a single function execution "
                 f"(limit: {self.limits.documents_read}). Read less: use an index, "
-                "take(n), or paginate()."
+                f"take(n), or paginate(). It had come to {self.documents_read} documents."
             )
         if self.bytes_read > self.limits.bytes_read:
             raise LimitExceeded(
                 "Too many bytes read in a single function execution "
                 f"(limit: {self.limits.bytes_read} bytes). Read less: use an index, "
-                "take(n), or paginate()."
+                f"take(n), or paginate(). It had come to {self.bytes_read} bytes."
             )
 
     def has_room_for(self, documents: int, size: int) -> bool:
@@ -53,7 +53,8 @@ class Budget:
         if self.ranges_read > self.limits.ranges_read:
             raise LimitExceeded(
                 "Too many reads in a single function execution "
-                f"(limit: {self.limits.ranges_read} gets and scans). Read a range with one scan."
+                f"(limit: {self.limits.ranges_read} gets and scans). Read a range with one scan. "
+                f"It had come to {self.ranges_read}."
             )
 
     def write(self, size: int) -> None:
@@ -66,10 +67,12 @@ class Budget:
         if self.documents_written > self.limits.documents_written:
             raise LimitExceeded(
                 "Too many writes in a single function execution "
-                f"(limit: {self.limits.documents_written} documents). Write in several calls."
+                f"(limit: {self.limits.documents_written} documents). Write in several calls. "
+                f"It had come to {self.documents_written}."
             )
         if self.bytes_written > self.limits.bytes_written:
             raise LimitExceeded(
                 "Too many bytes written in a single function execution "
-                f"(limit: {self.limits.bytes_written} bytes). Write in several calls."
+                f"(limit: {self.limits.bytes_written} bytes). Write in several calls. "
+                f"It had come to {self.bytes_written} bytes."
             )
