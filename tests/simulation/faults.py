@@ -5,6 +5,8 @@ from typing import Any
 
 from attrs import evolve, fields, frozen
 
+from flow_backend.testing.disk import Kind
+from tests.simulation.machine import DiskFault
 from tests.simulation.tuning import TUNINGS
 
 ACTORS = ("mutations", "table", "queries", "actions", "action", "outbox", "snapshots", "session")
@@ -28,6 +30,9 @@ class Faults:
         crashes: how often an actor is given a message that it cannot take.
         killed_actors: actors that fail at a step, one after another.
         machine_steps: when its actors have taken so many steps the process is killed, for each.
+        disk: whether the server runs on a simulated disk, which costs more time; ``disk_faults`` is
+            what befalls it, one in each life, and ``power_cuts`` the share of ends of the process
+            that are ends of the machine.
         tuned: names of :data:`tests.simulation.tuning.TUNINGS`.
     """
 
@@ -49,6 +54,9 @@ class Faults:
     slow_work: bool = False
     actions: bool = False
     tuned: tuple[str, ...] = ()
+    disk: bool = False
+    disk_faults: tuple[DiskFault, ...] = ()
+    power_cuts: float = 0.0
 
 
 _JUMPS_SECONDS = (-365 * 86400, -86400, -3600, -1, 1, 3600, 86400, 365 * 86400)
@@ -86,6 +94,24 @@ def choose_faults(random: Random) -> Faults:
         slow_work=maybe(),
         actions=maybe(),
         tuned=tuple(tuned),
+        disk=random.random() < 0.5,
+        disk_faults=tuple(_disk_fault(random) for _ in range(some(0, 1, 2))),
+        power_cuts=random.choice((0.0, 0.5, 1.0)),
+    )
+
+
+def _disk_fault(random: Random) -> DiskFault:
+    """Mostly the power, after the start or in its midst; else an operation that fails."""
+    if random.random() < 0.6:
+        return DiskFault(random.choice((random.randrange(1, 90), random.randrange(60, 900))))
+    kinds: tuple[Kind, ...] = ("read", "write", "sync", "truncate")
+    kind = random.choice(kinds)
+    return DiskFault(
+        random.randrange(1, 60),
+        kind,
+        times=random.choice((1, 1, 3, None)),
+        is_full=kind == "write" and random.random() < 0.5,
+        drops_pages=random.random() < 0.5,
     )
 
 

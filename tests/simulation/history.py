@@ -1,6 +1,7 @@
 """What was committed, seen from outside the server: a tap between it and its storage."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import orjson
@@ -23,11 +24,16 @@ class History:
     """The whole state at each timestamp at which anybody could have read it.
 
     It outlives the server: what one life has committed, the next must still have.
+
+    Attributes:
+        broken: what was wrong with a commit.
+        disk_failed: whether reads are made to fail, so that a query may say that its own did.
     """
 
     states: dict[CommitTs, Tables] = field(factory=dict[CommitTs, Tables])
     newest_ts: CommitTs = NO_COMMIT
     broken: list[str] = field(factory=list[str])
+    disk_failed: bool = False
 
     def add(self, ts: CommitTs, tables: Tables) -> None:
         """Note a state. What is wrong is kept: raised here, the server would mend itself."""
@@ -68,6 +74,12 @@ class History:
             if query.version > client.version.query_set:
                 continue
             shown = client.results.get(query_id)
+            if (
+                self.disk_failed
+                and shown is not None
+                and "the data could not be read" in str(shown.value)
+            ):
+                continue  # It says so, and is run again with the next commit that it reads.
             if query.path == PAGE:
                 wrong = wrong_page(tables, query.args, shown)
                 assert wrong is None, f"{client.name} at {ts} for {query.args}: {wrong}"
@@ -106,10 +118,17 @@ class TappedWriter:
 class TappedStorage:
     """Implements Storage: the real one, and a copy of each committed state goes to the history."""
 
-    def __init__(self, inner: Storage, history: History) -> None:
+    def __init__(
+        self,
+        inner: Storage,
+        history: History,
+        quietly: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._inner = inner
+        self._quietly = quietly
         self._history = history
-        self._snapshot = inner.open_snapshot()
+        with quietly():
+            self._snapshot = inner.open_snapshot()
         self.tables = inner.tables
         self.table_numbers = inner.table_numbers
         self.writer = cast("Writer", TappedWriter(inner.writer, self.look))
@@ -120,9 +139,10 @@ class TappedStorage:
         """Copy the newest state; of a server that was killed nothing counts any more."""
         if not self.is_alive:
             return
-        ts = self._snapshot.begin()
-        self._history.add(ts, {name: self._rows(name) for name in self.tables})
-        self._snapshot.end()
+        with self._quietly():
+            ts = self._snapshot.begin()
+            self._history.add(ts, {name: self._rows(name) for name in self.tables})
+            self._snapshot.end()
 
     def _rows(self, name: TableName) -> list[Row]:
         return [orjson.loads(row[3]) for row in self._snapshot.scan(IndexBounds(name))]

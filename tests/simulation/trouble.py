@@ -115,15 +115,17 @@ class Trouble:
             steps.kills[actor] = steps.counts.get(actor, 0) + step
             await trio.sleep(self.random.random() * 0.5)
 
-    def lived(self, backend: Backend) -> None:
-        """Take note of what has failed in a life of the server."""
-        self._restarts += backend.supervisor.restarts
+    def lived(self, was_hurt: bool) -> None:
+        """Take note of what has failed in a life of the server; a bad disk excuses all."""
+        backend = self.backend
+        if backend is not None and not was_hurt:
+            self._restarts += backend.supervisor.restarts
         self.backend = None
 
-    def ended_by_itself(self, errors: BaseException) -> None:
-        """Take note that the process ended: it may do so only after more than enough failures."""
+    def ended_by_itself(self, errors: BaseException, was_hurt: bool) -> None:
+        """Take note that the process ended: only a bad disk or many failures give it the right."""
         injected = self._crashed + len(self.runtime.steps.killed)
-        assert injected > _RESTARTS_ALLOWED, f"the server ended by itself: {errors!r}"
+        assert was_hurt or injected > _RESTARTS_ALLOWED, f"the server ended by itself: {errors!r}"
 
     def check(self) -> None:
         """Check that no actor failed but those that were made to."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 from uuid import UUID
 
+import apsw
 import trio
 from attrs import define, evolve, field
 
@@ -15,8 +16,9 @@ from flow_backend.actors.messages import CatchUp, ReaderFreed
 from flow_backend.actors.session import Authenticated, SessionLimits
 from flow_backend.actors.supervisor import ActorFailed
 from flow_backend.auth.identity import Identity
-from flow_backend.errors import StorageError
+from flow_backend.errors import StartError, StorageError
 from flow_backend.functions.context import Caller
+from flow_backend.storage.failures import ReadFailed
 from flow_backend.storage.settings import StorageSettings
 from flow_backend.sync.client_identity import ClientIdentity
 from flow_backend.testing.client import SimClient, is_too_old
@@ -27,7 +29,7 @@ from tests.simulation import tuning
 from tests.simulation.app import APP
 from tests.simulation.faults import Faults, actor_of, choose_faults
 from tests.simulation.history import History, TappedStorage
-from tests.simulation.machine import Machine
+from tests.simulation.machine import DiskMachine, Machine, PlainMachine
 from tests.simulation.people import People
 from tests.simulation.sometimes import counted
 from tests.simulation.trouble import Trouble
@@ -64,10 +66,13 @@ class World:
         for name in self.faults.tuned:
             tuning.TUNINGS[name](self._tuned)
             self.runtime.reach(f"tuned: {name}")
+        self.history.disk_failed = any(each.kind for each in self.faults.disk_faults)
         self.people = People(self.runtime, self.faults, self.connect)
         self.trouble = Trouble(self.runtime, self.faults, self.links, self.people.token)
         self.runtime.steps.actor_of = actor_of
         self.runtime.steps.machine = self._die_at_a_step
+        if isinstance(self.machine, DiskMachine):
+            self.machine.on_cut = self._die
 
     @property
     def random(self) -> Random:
@@ -77,9 +82,10 @@ class World:
 
     async def _serve(self, ending: trio.Event, *, kill: bool) -> None:
         """Run one life of the server: until told to end, or until it fails."""
-        storage = TappedStorage(
-            self.machine.open(self.runtime.now_ns, self._tuned.storage), self.history
-        )
+        self._storage = None
+        storage = await self._open()
+        if storage is None:
+            return
         self._storage, self._life = storage, trio.CancelScope()
         steps = self.runtime.steps
         if self.trouble.machine_steps:
@@ -87,17 +93,54 @@ class World:
         try:
             with self._life:
                 await self._run_backend(storage, ending, kill=kill)
-        except* (ActorFailed, StorageError) as errors:
-            self.runtime.reach("the server ended by itself")
-            self.trouble.ended_by_itself(errors)
-            self._die()
+        except* Exception as errors:
+            self._failed(storage, errors)
         finally:
             self.backend = None
             steps.machine_at = None
             self._cut_all()
             if not storage.is_alive:
                 self.restarts += 1
+            self._close(storage)
+
+    async def _open(self) -> TappedStorage | None:
+        """Open the database; None if the machine failed on the way."""
+        machine = self.machine
+        try:
+            storage = machine.open(self.runtime.now_ns, self._tuned.storage)
+        except (StartError, StorageError):
+            assert machine.was_hurt, "the server does not start on a sound disk"
+            self.runtime.reach("the machine failed while the server started")
+            machine.kill()
+            await trio.sleep(0.1)
+            return None
+        try:
+            return TappedStorage(storage, self.history, machine.quietly)
+        except BaseException:
             storage.close()
+            raise
+
+    def _failed(self, storage: TappedStorage, errors: BaseExceptionGroup[Exception]) -> None:
+        """The process has ended by itself; what one says that is dead already does not count."""
+        if not storage.is_alive:
+            return
+        expected: tuple[type[Exception], ...] = (ActorFailed, StorageError)
+        if self.machine.was_hurt:
+            expected = (*expected, ReadFailed)  # While it opens its readers.
+        if any(not isinstance(each, expected) for each in _leaves(errors)):
+            raise errors
+        self.runtime.reach("the server ended by itself")
+        self.trouble.ended_by_itself(errors, self.machine.was_hurt)
+        self._die()
+
+    def _close(self, storage: TappedStorage) -> None:
+        try:
+            storage.close()
+        except (StorageError, apsw.Error):
+            # Its last words: the process is dead, or ends because of what it says here.
+            assert self.machine.was_hurt or not storage.is_alive, "a stop failed on a sound disk"
+            if storage.is_alive:
+                self._die()
 
     async def _run_backend(self, storage: TappedStorage, ending: trio.Event, *, kill: bool) -> None:
         async with AsyncExitStack() as stack:
@@ -121,13 +164,15 @@ class World:
             try:
                 await ending.wait()
                 self.backend = None
+                self.runtime.steps.kills.clear()  # An actor that is being ended cannot fail.
                 if kill:
                     self._die()
                     await trio.lowlevel.checkpoint()
                 await backend.stop()
                 self.sessions.cancel_scope.cancel()
             finally:
-                self.trouble.lived(backend)
+                if storage.is_alive:
+                    self.trouble.lived(self.machine.was_hurt)
 
     def _die_at_a_step(self) -> None:
         self.runtime.reach("killed at a step")
@@ -140,7 +185,9 @@ class World:
             return
         storage.is_alive = False
         self.backend = None
+        self.trouble.lived(self.machine.was_hurt)  # What the dead stumble over does not count.
         self.machine.kill()
+        self.runtime.steps.kills.clear()
         self._cut_all()
         self._life.cancel()
 
@@ -259,6 +306,7 @@ class World:
     async def _settle(self) -> None:
         """All faults have stopped: within a minute everything is as it should be."""
         self.trouble.stop()
+        self.machine.mend()
         for client in self.clients:
             client.slow_seconds = client.lost_answers = 0.0
         self.runtime.work_seconds_max = 0.004
@@ -329,6 +377,12 @@ class World:
             last[each.client.name] = (here, each.token)
 
 
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for each in error.exceptions for leaf in _leaves(each)]
+    return [error]
+
+
 @define
 class WorldRun:
     """Builds the world in a directory of its own, runs it, and clears up.
@@ -347,5 +401,8 @@ class WorldRun:
             chosen = choose_faults(random)
             faults = chosen if self.faults is None else evolve(self.faults)
             self.runtime.work_seconds_max = 0.05 if faults.slow_work else 0.004
-            await World(self.runtime, Machine(Path(root)), faults, self.tamper).run()
+            machine: Machine = PlainMachine(Path(root))
+            if faults.disk:
+                machine = DiskMachine(self.runtime, list(faults.disk_faults), faults.power_cuts)
+            await World(self.runtime, machine, faults, self.tamper).run()
         return self.runtime.reached
