@@ -63,20 +63,21 @@ class ActionActor:
         async with trio.open_nursery() as nursery:
             while True:
                 message = await self.inbox.receive()
+                self.actions += 1
+                # From here on it is answered, whatever fails.
+                self._running[self.actions] = message
                 await turns.acquire()
-                nursery.start_soon(self._act, message)
+                nursery.start_soon(self._act, self.actions, message)
 
-    async def _act(self, message: RunAction) -> None:
-        self.actions += 1
-        number = self.actions
-        self._running[number] = message
+    async def _act(self, number: int, message: RunAction) -> None:
         try:
             result = await self._bounded(message.call)
-            message.reply_to.put(ActionDone(message.request_id, result))
         finally:
-            self._running.pop(number, None)
             if self._turns is not None:
                 self._turns.release()
+        # One that is cancelled stays, for whoever abandons it; one that was abandoned is answered.
+        if self._running.pop(number, None) is not None:
+            message.reply_to.put(ActionDone(message.request_id, result))
 
     async def _bounded(self, call: Call) -> Done | Refused:
         with trio.move_on_after(self.seconds_max) as scope:

@@ -1,7 +1,7 @@
 """Mailboxes: what actors are told waits here, in order, and never without bound."""
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, Protocol, TypeVar
 
 import trio
@@ -55,10 +55,14 @@ class Mailbox(Generic[M]):
 
     async def send(self, message: M) -> None:
         """Hand over a message, waiting for room."""
+        await self.wait_room()
+        self._append(message)
+
+    async def wait_room(self) -> None:
+        """Wait until a message can be put without going past the capacity."""
         while len(self._queue) >= self.capacity:
             self._room = trio.Event() if self._room.is_set() else self._room
             await self._room.wait()
-        self._append(message)
 
     def put(self, message: M) -> None:
         """Hand over a message at once, merging it with an unread one of its key."""
@@ -99,6 +103,18 @@ class Mailbox(Generic[M]):
         if not self._room.is_set() and len(self._queue) < self.capacity:
             self._room.set()
         return batch
+
+    def withdraw(self, is_withdrawn: Callable[[M], bool]) -> list[M]:
+        """Take some unread messages out of the midst; only where no messages merge."""
+        assert not self._unread, "the places of messages that merge would be wrong"
+        taken = [message for message in self._queue if is_withdrawn(message)]
+        if taken:
+            left = [message for message in self._queue if not is_withdrawn(message)]
+            self._queue.clear()
+            self._queue.extend(left)
+            self._taken += len(taken)
+            self._room.set()
+        return taken
 
     def clear(self) -> list[M]:
         """Take everything: what a restarted actor must answer for, but not be given again."""

@@ -1,7 +1,7 @@
 """The writer's actor: every mutation gets its place in the order of commits here."""
 
+from collections import deque
 from collections.abc import Mapping
-from typing import assert_never
 
 import structlog
 from attrs import define, field
@@ -77,6 +77,7 @@ class MutationActor:
     size: BatchSize = field(factory=BatchSize)
     maintain_seconds: float = 1.0
     in_flight: list[RunMutation] = field(factory=list[RunMutation])
+    _marks: deque[MarkPast] = field(factory=deque[MarkPast])
     _maintained_at: float = 0.0
     _unmaintained: bool = True
     published_ts: CommitTs = field(init=False)
@@ -93,14 +94,11 @@ class MutationActor:
             batch = await self.inbox.receive_batch(self.size.next())
             # From here on each of them is answered, whatever fails.
             self.in_flight = [each for each in batch if isinstance(each, RunMutation)]
-            for message in batch:
-                match message:
-                    case RunMutation():
-                        pass
-                    case MarkPast():
-                        await self._mark_past(message)
-                    case _:
-                        assert_never(message)
+            self._marks = deque(each for each in batch if isinstance(each, MarkPast))
+            assert len(self.in_flight) + len(self._marks) == len(batch), batch
+            while self._marks:
+                await self._mark_past(self._marks[0])
+                self._marks.popleft()
             if self.in_flight:
                 await self._commit(self.in_flight)
             await self._maintain()
@@ -169,6 +167,10 @@ class MutationActor:
         self.mutations += len(requests)
 
     def _answer_not_done(self, requests: list[RunMutation], reason: str) -> None:
+        # What such a client has sent after it must not overtake it: it is sent again, in order.
+        sessions = {each.session for each in requests if each.session is not None}
+        if sessions:
+            self.inbox.withdraw(lambda message: message.session in sessions)
         for request in requests:
             request.reply_to.put(NotDone(request.request_id, reason))
         self.in_flight = []
@@ -182,6 +184,8 @@ class MutationActor:
         self._unmaintained = True
 
     def _tell(self, message: Committed) -> None:
+        # The one door through which commits are published: none before it is durable.
+        assert message.ts <= self.writer.last_ts, (message.ts, self.writer.last_ts)
         self.published_ts = message.ts
         self.queries.put(message)
 
@@ -214,4 +218,6 @@ class MutationActor:
         ``sessions`` get a transition, since some may have been answered and wait for it.
         """
         self._answer_not_done(self.in_flight, reason)
+        while self._marks:
+            self._marks.popleft().reply_to.put(NotDone(None, reason))
         self._tell(Committed(self.writer.last_ts, {}, sessions))

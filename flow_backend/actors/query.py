@@ -80,6 +80,8 @@ class QueryActor:
     runs: int = 0
     rounds: int = 0
     _sliced_at: float = 0.0
+    _newest_session: int = 0
+    _early: dict[SessionKey, bool] = field(factory=dict[SessionKey, bool])
     _last_round: Round | None = None
     _running: dict[LiveQueryId, LiveQuery] = field(factory=dict[LiveQueryId, LiveQuery])
 
@@ -141,7 +143,8 @@ class QueryActor:
         self.watchers[session] = watcher
         for add in message.queries:
             self._watch(watcher, add)
-        if message.wants_round:
+        self._newest_session = max(self._newest_session, session)
+        if self._early.pop(session, False) or message.wants_round:
             self._want(session)
 
     def _want(self, session: SessionKey) -> None:
@@ -149,6 +152,9 @@ class QueryActor:
         if watcher is not None:
             watcher.wants_round = True
             self.wanting[session] = watcher
+        elif session > self._newest_session:
+            # A notice that merged with an earlier one stands before the session's opening.
+            self._early[session] = True
 
     def _change_queries(self, message: ChangeQueries) -> None:
         watcher = self.watchers.get(message.session)
@@ -270,7 +276,8 @@ class QueryActor:
             try:
                 begun = worker.snapshot.begin()
             except BaseException:
-                self.pool.give_back(worker)
+                for taken in (worker, *(each for _, each in slow)):
+                    self.pool.give_back(taken)
                 raise
             if begun != ts:
                 # A commit has come in between: the next round has a newer timestamp for all.

@@ -238,7 +238,10 @@ class SessionActor:
             self.mutations.put(message)
             return
         with trio.fail_after(self.limits.mailbox_seconds):
-            await self.mutations.send(message)
+            await self.mutations.wait_room()
+        if self._is_closing:
+            raise Disconnected  # One before it was perhaps not done; it must not overtake that.
+        self.mutations.put(message)
 
     async def _verify(self, token: Token) -> None:
         try:

@@ -98,6 +98,7 @@ class Stage:
 async def stage(settings: BackendSettings | None = None) -> AsyncGenerator[Stage]:
     """Open a backend; needs the fixture ``autojump_clock``."""
     runtime = SimRuntime(Random(0), work_seconds_max=0.0)
+    trio.lowlevel.add_instrument(runtime.steps)
     storage = open_memory_storage(tuple(APP.schema.tables.values()), now_ns=runtime.now_ns)
 
     async def verify(token: str) -> Authenticated:
@@ -123,4 +124,5 @@ async def stage(settings: BackendSettings | None = None) -> AsyncGenerator[Stage
             yield Stage(backend, runtime, nursery, durations)
             nursery.cancel_scope.cancel()
     finally:
+        trio.lowlevel.remove_instrument(runtime.steps)
         storage.close()
