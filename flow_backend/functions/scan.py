@@ -88,11 +88,16 @@ class Scan(Generic[D]):
         """Give the rows as storage has them, counted and recorded."""
         opened, rows = self._open(bounds or self.bounds)
         read = self.db.budget.read
-        for row in rows:
-            # Before the row is handed out, so that whoever stops now has consumed it.
-            opened.last = row
-            read(1, len(row[3]))
-            yield row
+        try:
+            for row in rows:
+                # Before the row is handed out, so that whoever stops now has consumed it.
+                opened.last = row
+                read(1, len(row[3]))
+                yield row
+        except (Interrupted, InterruptedRead):
+            # How far it came is not known, so that it depends on all.
+            opened.exhausted = True
+            raise
         opened.exhausted = True
 
     def collect(self) -> list[D]:

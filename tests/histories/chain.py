@@ -1,6 +1,7 @@
 """The chain from a commit to the live queries that it meets, run step by step against the model."""
 
-from itertools import count
+from collections.abc import Iterator
+from itertools import count, islice
 from random import Random
 from typing import Any
 
@@ -21,10 +22,20 @@ from flow_backend.functions.limits import Limits
 from flow_backend.functions.read_set import ReadRange
 from flow_backend.functions.registry import make_app
 from flow_backend.functions.runner import QueryRun, Runner
-from flow_backend.storage.base import Done, Job, Refused, TableName, Write
+from flow_backend.storage.base import (
+    Done,
+    IndexBounds,
+    InterruptedRead,
+    Job,
+    Refused,
+    StoredRow,
+    TableName,
+    Write,
+)
+from flow_backend.storage.keys import bounds_range
 from flow_backend.storage.sqlite import open_memory_storage
 from flow_backend.testing.sim import NoDeadlines, StoppedWatch
-from flow_backend.values.encode import decode
+from flow_backend.values.encode import decode, to_wire
 from flow_backend.values.timestamp import CommitTs
 from tests.histories.shelf import (
     DESK,
@@ -111,6 +122,13 @@ class Engine:
 
         committed = self.storage.writer.commit([job(program) for program in programs])
         return committed.outcomes, committed.ts, committed.writes.get(THINGS, ())
+
+    def check_log(self) -> None:
+        """See that the commit log has each row once for each commit."""
+        log = self.storage.writer._connection
+        twice = log.execute("SELECT ts, id FROM _commit_log GROUP BY ts, id HAVING count(*) > 1")
+        if rows := twice.fetchall():
+            raise WrongAnswer(f"the commit log has rows twice: {rows}")
 
     def clear(self) -> None:
         """Delete everything: the next world begins."""
@@ -211,6 +229,7 @@ class World:
             self._commit(random)
             for number in self.chosen.queries:
                 self._tend(number, Random(f"{self.chosen.seed} query {number} at {step}"))
+        self.engine.check_log()
 
     # --- A commit --------------------------------------------------------------------------------
 
@@ -398,3 +417,47 @@ def shrink(engine: Engine, chosen: Chosen, error: type[BaseException]) -> Chosen
             if fails(less):
                 chosen = less
     return chosen
+
+
+class Interrupting:
+    """Stands for a snapshot whose scans are interrupted after some rows."""
+
+    def __init__(self, inner: Any, rows: int) -> None:
+        self._inner, self._rows = inner, rows
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def scan(self, bounds: IndexBounds, *, descending: bool = False) -> Iterator[StoredRow]:
+        """Give some rows, then fail as an interrupt makes SQLite fail."""
+        yield from islice(self._inner.scan(bounds, descending=descending), self._rows)
+        raise InterruptedRead
+
+
+def check_interrupted(engine: Engine, seed: int) -> None:
+    """Interrupt a query in its scan: it depends on all of the part that it was to read.
+
+    Raises: AssertionError.
+    """
+    random = Random(f"{seed} interrupted")
+    plan = random_plan(random, [])
+    if plan.end == "take" and not plan.count:
+        return
+    snapshot = engine.snapshot
+    ts = snapshot.begin()
+    assert ts
+    engine.snapshot = Interrupting(snapshot, 0)
+    try:
+        run = engine.query(plan, None)
+    finally:
+        engine.snapshot = snapshot
+        snapshot.end()
+    assert isinstance(run.result, Refused), run
+    spec = engine.storage.tables[THINGS]
+    low, high = (tuple(to_wire(each) for each in end) for end in (plan.low, plan.high))
+    prefix = tuple(to_wire(each) for each in plan.prefix)
+    bounds = IndexBounds(THINGS, plan.index, prefix, low, high)
+    start, stop = bounds_range(spec, bounds)
+    number = [each.name for each in spec.all_indexes].index(plan.index)
+    whole = () if stop is not None and stop <= start else (ReadRange(number, start, stop),)
+    assert run.read_set.get(THINGS, ()) == whole, (plan, run.read_set)

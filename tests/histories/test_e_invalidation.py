@@ -5,7 +5,17 @@ from collections.abc import Iterator
 import pytest
 
 from tests.effort import SEED, cases
-from tests.histories.chain import Chosen, Engine, FalseAlarm, Missed, WrongAnswer, run_world, shrink
+from tests.histories.chain import (
+    Chosen,
+    Engine,
+    FalseAlarm,
+    Missed,
+    WrongAnswer,
+    check_interrupted,
+    run_world,
+    shrink,
+)
+from tests.histories.spans import check_spans
 
 STEPS, QUERIES = 25, 12
 EACH = 250
@@ -42,3 +52,18 @@ def test_e_no_commit_is_missed_and_none_alarms_without_cause(engine: Engine) -> 
     assert compared > seed * EACH / 2
     # Neither all nor none: a world in which nothing is met shows nothing.
     assert compared / 20 < met < compared / 2
+
+
+@pytest.mark.slow
+def test_e_sql_gives_the_rows_whose_keys_lie_in_the_range(engine: Engine) -> None:
+    """E1: also for places where no row stands, and for parts of a place."""
+    for seed in range(SEED, SEED + cases(100, 5000)):
+        check_spans(engine, seed)
+
+
+def test_e1_a_query_that_ran_out_of_time_depends_on_all_that_it_was_about_to_read(
+    engine: Engine,
+) -> None:
+    """How far a read came that was interrupted is not known."""
+    for seed in range(SEED, SEED + cases(100)):
+        check_interrupted(engine, seed)
