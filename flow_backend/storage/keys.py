@@ -55,7 +55,8 @@ def bounds_range(
     Raises: InvalidRange if the table has no such index, or the bounds do not fit it.
     """
     start, stop = table_keys(spec).index(bounds.index).span(bounds, descending)
-    return start.key, stop.key if stop.parts else None
+    # Behind nothing in particular is the index's end; before nothing in particular is its beginning.
+    return start.key, stop.key if stop.parts or not stop.after else None
 
 
 def position_of(spec: TableSpec, index: str, row: StoredRow) -> Position:
