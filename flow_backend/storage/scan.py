@@ -217,7 +217,8 @@ def _ranges(
     In SQL's own comparisons NULL is neither less nor more than anything.
     """
     if upper is not None and upper.value is None and column.nullable:
-        if upper.operator == "<=" and (lower is None or lower.operator == ">="):
+        # Nothing lies below null: the range has no lower end.
+        if upper.operator == "<=":
             yield _Piece(equal, is_null=True)
         return
     if lower is not None and lower.value is None and column.nullable:

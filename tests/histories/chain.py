@@ -100,8 +100,10 @@ class Engine:
         self.snapshot = self.storage.open_snapshot()
 
     def close(self) -> None:
-        self.snapshot.close()
-        self.storage.close()
+        """Close what was opened."""
+        for each in (self.snapshot, self.storage):
+            if each is not None:
+                each.close()
 
     def query(self, plan: Plan, journal: str | None) -> QueryRun:
         """Run a plan on the snapshot that is open."""
