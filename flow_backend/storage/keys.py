@@ -55,7 +55,7 @@ def bounds_range(
     Raises: InvalidRange if the table has no such index, or the bounds do not fit it.
     """
     start, stop = table_keys(spec).index(bounds.index).span(bounds, descending)
-    # Behind nothing in particular is the index's end; before nothing in particular is its beginning.
+    # Behind no value is the index's end; before none is its beginning, and there is nothing there.
     return start.key, stop.key if stop.parts or not stop.after else None
 
 
