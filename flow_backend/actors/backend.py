@@ -65,7 +65,6 @@ class BackendSettings:
     Attributes:
         limits: of one call.
         session: of one client.
-        session_queries_max: live queries of one client.
         mutations_waiting: what the MutationActor's mailbox holds.
         batch_max: how many mutations commit together at most.
         readers: threads for queries that are too slow for the loop.
@@ -75,7 +74,6 @@ class BackendSettings:
 
     limits: Limits = field(factory=Limits)
     session: SessionLimits = field(factory=SessionLimits)
-    session_queries_max: int = 1000
     mutations_waiting: int = 1024
     table_messages: int = 4096
     actions_waiting: int = 1024
@@ -442,7 +440,7 @@ def _assemble(
             runtime=runtime,
             outbox=outbox,
             frontier=Frontier(last_ts),
-            session_queries_max=settings.session_queries_max,
+            session_queries_max=settings.session.queries,
         ),
         action=ActionActor(
             inbox=actions,

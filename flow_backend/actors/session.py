@@ -34,6 +34,7 @@ from flow_backend.actors.messages import ChangeQueries as TellQueries
 from flow_backend.actors.messages import RunAction as TellAction
 from flow_backend.actors.messages import RunMutation as TellMutation
 from flow_backend.actors.outbox import Outbox, TextFrame
+from flow_backend.actors.weights import LIGHT_BYTES, Weights
 from flow_backend.errors import (
     AuthRejected,
     AuthUnavailable,
@@ -51,6 +52,7 @@ from flow_backend.sync.messages import (
     Arguments,
     ChangeQueries,
     Intent,
+    ModifyQuerySet,
     RequestId,
     RunAction,
     RunMutation,
@@ -70,14 +72,28 @@ GOING_AWAY = 1001
 TOO_LARGE = 1009
 INTERNAL = 1011
 TRY_LATER = 1013
+_QUERIES_KEPT = 10
 
 
 @define
 class SessionLimits:
-    """What one client may have outstanding; past it, its socket is read no further."""
+    """What one client may have outstanding; past it, its socket is read no further.
+
+    Attributes:
+        mutations: unanswered ones, as are ``actions``.
+        queries: live ones; one more fails. A client that goes on all the same is closed.
+        edits: changes of its queries that no transition covers yet.
+        request_bytes: what all of these weigh together; one message more is always taken.
+        query_bytes: what the arguments of its queries weigh together; past it, it is closed.
+        unsent_bytes: what the socket has not taken.
+    """
 
     mutations: int = 1000
     actions: int = 100
+    queries: int = 1000
+    edits: int = 1000
+    request_bytes: int = 4 * 2**20
+    query_bytes: int = 32 * 2**20
     unsent_bytes: int = 4 * 2**20
     mailbox_seconds: float = 20.0
     ahead_ns: int = 300 * 10**9
@@ -130,6 +146,7 @@ class SessionActor:
     _takes_chunks: bool = field(init=False)
     _mutations_out: int = 0
     _actions_out: int = 0
+    _weights: Weights = field(init=False)
     _room: trio.Event = field(factory=trio.Event)
     _ended: bool = False
     _is_closing: bool = False
@@ -138,6 +155,7 @@ class SessionActor:
 
     def __attrs_post_init__(self) -> None:
         self._takes_chunks = self.client.takes_chunks
+        self._weights = Weights(self.limits.query_bytes)
 
     # --- From the client -------------------------------------------------------------------------
 
@@ -176,7 +194,13 @@ class SessionActor:
         while True:
             await self._wait_room()
             frame = await self.transport.receive()
-            for intent in self.state.receive(codec.parse_client_message(frame)):
+            message = codec.parse_client_message(frame)
+            intents = self.state.receive(message)
+            if len(frame) > LIGHT_BYTES:
+                self._weights.add(message, len(frame))
+            elif isinstance(message, ModifyQuerySet):
+                self._weights.removed(message)
+            for intent in intents:
                 await self._perform(intent)
 
     async def _perform(self, intent: Intent) -> None:
@@ -186,6 +210,7 @@ class SessionActor:
             case ChangeQueries(add, remove, query_set):
                 if add:
                     self.gate.check()
+                    self._check_queries()
                 self.queries.put(TellQueries(self.key, add, remove, query_set))
             case RunMutation(request_id, path, args, component):
                 self.gate.check()
@@ -202,6 +227,15 @@ class SessionActor:
                 self.queries.put(ChangeIdentity(self.key, self.caller, version))
             case _:
                 assert_never(intent)
+
+    def _check_queries(self) -> None:
+        # What is too many fails query by query; but each that failed is kept as well.
+        most = _QUERIES_KEPT * self.limits.queries
+        if len(self.state.subscriptions) > most:
+            raise RemoteProtocolError(
+                f"This client opens queries without end: at most {self.limits.queries} can be "
+                f"live, and it has come to {len(self.state.subscriptions)}."
+            )
 
     async def _start(self, session_id: SessionId, observed_ts: CommitTs | None) -> None:
         self.session_id = session_id
@@ -281,6 +315,8 @@ class SessionActor:
         return (
             self._mutations_out < self.limits.mutations
             and self._actions_out < self.limits.actions
+            and self._weights.unanswered_bytes < self.limits.request_bytes
+            and self.state.query_set - self.state.sent.query_set < self.limits.edits
             and self.transport.unsent_bytes <= self.limits.unsent_bytes
         )
 
@@ -297,11 +333,13 @@ class SessionActor:
                 self._round = message if self._round is None else self._round.merged(message)
             case MutationDone():
                 self._mutations_out -= 1
+                self._weights.answered(message.request_id)
                 self._answers.append(message)
                 self._be_ready(awaits_round=True)
                 return
             case ActionDone():
                 self._actions_out -= 1
+                self._weights.answered(message.request_id)
                 self._answers.append(message)
                 # Official clients of other languages wait for a transition after any answer.
                 self.queries.put(CatchUp(self.key))
@@ -387,6 +425,7 @@ class SessionActor:
     def _transition(self, done: Round, frames: list[Frame]) -> None:
         state = self.state
         start, end = state.advance(done.ts, done.query_set, done.identity)
+        self._weights.covered(done.query_set)
         for query_id, result in done.changes.items():
             if result.journal is not None:
                 state.keep_journal(query_id, result.journal)

@@ -123,6 +123,22 @@ class Settings:
     session_queries_max: int = _setting(
         1000, "A session's live queries; one more fails, and says so.", least=1
     )
+    session_edits_max: int = _setting(
+        1000,
+        "Changes of a session's queries that it was not told of; past it, its socket is read no "
+        "further.",
+        least=1,
+    )
+    session_request_bytes_max: int = _setting(
+        4 << 20,
+        "What a session's unanswered messages weigh; past it, its socket is read no further.",
+        least=1024,
+    )
+    session_query_bytes_max: int = _setting(
+        32 << 20,
+        "What the arguments of a session's queries weigh; past it, it is closed.",
+        least=1024,
+    )
     outbox_bytes_max: int = _setting(
         4 << 20, "What waits for a client when its socket is read no further.", least=1024
     )

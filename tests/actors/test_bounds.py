@@ -11,6 +11,7 @@ from trio.testing import MockClock
 
 from flow_backend.actors.backend import BackendSettings
 from flow_backend.actors.messages import Call
+from flow_backend.actors.query import QueryActor
 from flow_backend.actors.session import SessionLimits
 from flow_backend.errors import Overloaded
 from flow_backend.runtime import Finished, Worker
@@ -107,7 +108,7 @@ async def test_g_a_session_at_its_unanswered_actions_is_read_no_further(
 
 
 async def test_g_a_live_query_past_the_limit_fails_and_names_it(autojump_clock: MockClock) -> None:
-    async with stage(BackendSettings(session_queries_max=2)) as on:
+    async with stage(BackendSettings(session=SessionLimits(queries=2))) as on:
         client = await connected(on)
         for name in ("a", "b", "c"):
             client.subscribe("s:entries", of=name)
@@ -125,6 +126,89 @@ async def test_g_a_live_query_past_the_limit_fails_and_names_it(autojump_clock: 
         again = client.subscribe("s:entries", of="c")
         await client.wait_results()
         assert client.results[again] == QueryOutcome([])
+        assert client.connections == 1
+
+
+async def test_g_a_client_that_opens_queries_without_end_is_closed(
+    autojump_clock: MockClock,
+) -> None:
+    """A query that failed is kept as well, so their number must end somewhere."""
+    async with stage(BackendSettings(session=SessionLimits(queries=2))) as on:
+        client = await connected(on)
+        for number in range(20):
+            client.subscribe("s:entries", of=str(number))
+        await client.wait_results()
+        assert client.connections == 1
+
+        client.subscribe("s:entries", of="one more")
+        await trio.sleep(1)
+        assert set(client.close_codes) == {1011}
+
+
+async def test_g_a_session_whose_requests_weigh_too_much_is_read_no_further(
+    autojump_clock: MockClock,
+) -> None:
+    """A thousand mutations of 16 MiB each would be 16 GiB; one message over the bound is taken."""
+    limits = BackendSettings(session=SessionLimits(request_bytes=30_000))
+    async with held_writer(limits) as (on, held):
+        client = await connected(on)
+        tokens = [f"{number}" + 10_000 * "x" for number in range(6)]
+
+        append(client, *tokens)
+        await trio.sleep(3600)
+        actor = on.backend.mutation
+        assert len(actor.in_flight) + len(actor.inbox) == 3
+
+        held.may_work.set()
+        await client.wait_for(lambda: not client.requests)
+        [session] = on.backend.sessions.values()
+        assert session._weights.unanswered_bytes == 0
+        assert client.connections == 1
+
+
+async def test_g_queries_that_weigh_too_much_close_their_session(autojump_clock: MockClock) -> None:
+    limits = BackendSettings(session=SessionLimits(query_bytes=35_000))
+    async with stage(limits) as on:
+        client = await connected(on)
+        for number in range(20):  # One after the other is no burden.
+            heavy = client.subscribe("s:entries", of=f"{number}" + 10_000 * "x")
+            await client.wait_results()
+            if number < 17:
+                client.unsubscribe(heavy)
+        await client.wait_results()
+        [session] = on.backend.sessions.values()
+        assert session._weights.unanswered_bytes == 0
+        assert client.connections == 1
+
+        client.subscribe("s:entries", of="20" + 10_000 * "x")
+        await trio.sleep(1)
+        assert client.close_codes[0] == 1011
+
+
+async def test_g_changes_of_queries_that_nobody_has_looked_at_are_bounded(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their mailbox has no bound of its own, since what is put there never waits."""
+    async with stage(BackendSettings(session=SessionLimits(edits=3))) as on:
+        client = await connected(on)
+        asked: list[int] = []
+        run = QueryActor._round
+        may_go = trio.Event()
+
+        async def slow_round(actor: QueryActor) -> bool:
+            await may_go.wait()
+            return await run(actor)
+
+        monkeypatch.setattr(QueryActor, "_round", slow_round)
+        for number in range(8):
+            asked.append(client.subscribe("s:entries", of=str(number)))
+        await trio.sleep(60)
+        [session] = on.backend.sessions.values()
+        assert len(session.state.subscriptions) == 3
+
+        may_go.set()
+        await client.wait_results()
+        assert len(session.state.subscriptions) == 8
         assert client.connections == 1
 
 

@@ -43,7 +43,7 @@ def test_g_the_settings_of_the_server_have_the_defaults_of_the_backend() -> None
     """The same bound holds for a backend that was opened without a server."""
     chosen = backend_settings(Settings())
 
-    for name in ("limits", "session", "session_queries_max", "mutations_waiting"):
+    for name in ("limits", "session", "mutations_waiting"):
         assert getattr(chosen, name) == getattr(BackendSettings(), name), name
     others = {each.name for each in attrs.fields(BackendSettings)} - {"stop_seconds"}
     for name in others:
