@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import structlog
 import trio
@@ -54,6 +55,8 @@ from flow_backend.storage.base import (
 from flow_backend.sync.client_identity import ClientIdentity
 from flow_backend.sync.messages import AdminToken, NoToken, SessionId, Token, UserToken
 from flow_backend.values.timestamp import CommitTs
+
+M = TypeVar("M")
 
 logger = structlog.get_logger()
 
@@ -136,11 +139,9 @@ class Backend:
         """
         self.gate.check()
         reply = Reply[MutationDone | NotDone]()
-        try:
-            with trio.fail_after(self.settings.mailbox_seconds):
-                await self.mutation.inbox.send(RunMutation(call, reply, request=request))
-        except trio.TooSlowError:
-            raise Overloaded("too many mutations wait already; try again") from None
+        await self._hand_over(
+            self.mutation.inbox, RunMutation(call, reply, request=request), "mutations"
+        )
         done = await reply.wait()
         if isinstance(done, NotDone):
             raise Overloaded(done.reason)
@@ -153,15 +154,21 @@ class Backend:
         """
         self.gate.check()
         reply = Reply[ActionDone | NotDone]()
-        try:
-            with trio.fail_after(self.settings.mailbox_seconds):
-                await self.action.inbox.send(RunAction(call, reply))
-        except trio.TooSlowError:
-            raise Overloaded("too many actions wait already; try again") from None
+        await self._hand_over(self.action.inbox, RunAction(call, reply), "actions")
         done = await reply.wait()
         if isinstance(done, NotDone):
             raise Overloaded(done.reason)
         return done.result
+
+    async def _hand_over(self, inbox: Mailbox[M], message: M, what: str) -> None:
+        # There nearly always is room, and then a deadline would cost more than all the rest.
+        if inbox.send_nowait(message):
+            return
+        try:
+            with trio.fail_after(self.settings.mailbox_seconds):
+                await inbox.send(message)
+        except trio.TooSlowError:
+            raise Overloaded(f"too many {what} wait already; try again") from None
 
     async def authenticate(self, token: Token) -> Caller:
         """Say who a token stands for.

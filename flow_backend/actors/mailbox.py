@@ -64,6 +64,13 @@ class Mailbox(Generic[M]):
             self._room = trio.Event() if self._room.is_set() else self._room
             await self._room.wait()
 
+    def send_nowait(self, message: M) -> bool:
+        """Hand over a message if there is room. Returns: whether there was."""
+        if len(self._queue) >= self.capacity:
+            return False
+        self._append(message)
+        return True
+
     def put(self, message: M) -> None:
         """Hand over a message at once, merging it with an unread one of its key."""
         key: Hashable = getattr(message, "merge_key", None)

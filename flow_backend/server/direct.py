@@ -36,6 +36,7 @@ _UNUSUAL: Final = frozenset(
 _HEADERS_MAX: Final = 50
 _HEAD_BYTES_MAX: Final = 8 << 10
 _BODY_BYTES_MAX: Final = 256 << 10
+_LOOKS: Final = 8  # In the time that a connection may wait for its next call.
 _REST_SECONDS: Final = 1.0
 """How long the rest of a request may take; the long way has its own patience, and begins anew."""
 
@@ -117,13 +118,13 @@ class CallStream(Protocol):
 class DirectCalls:
     """Answers usual calls on the connections that it is given, one after the other.
 
-    Owns: which connections wait for their next call, and that the server is stopping.
+    Owns: which connections wait for their next call, since when, and that the server is stopping.
     """
 
     api: FunctionApi
     settings: Settings
     counters: ServerCounters
-    _idle: dict[CallStream, None] = field(factory=dict[CallStream, None])
+    _idle: dict[CallStream, float] = field(factory=dict[CallStream, float])
     _stopping: bool = False
 
     async def serve(self, stream: CallStream) -> bool:
@@ -161,14 +162,27 @@ class DirectCalls:
         return call, data
 
     async def _next(self, stream: CallStream) -> bytes:
-        """Wait for the next call; nothing comes if the client is done, or the server stops."""
-        self._idle[stream] = None
+        """Wait for the next call; nothing comes if the client is done."""
+        self._idle[stream] = trio.current_time()
         try:
-            with trio.move_on_after(self.settings.keep_alive_seconds):
-                return await stream.receive_some()
+            return await stream.receive_some()
         finally:
             del self._idle[stream]
-        return b""
+
+    async def run(self) -> None:
+        """End connections that wait too long for their next call, for as long as they are served.
+
+        One task for all, since a deadline for each would cost as much as reading a call.
+        """
+        patience = self.settings.keep_alive_seconds
+        while True:
+            await trio.sleep(patience / _LOOKS)
+            over = trio.current_time() - patience
+            # The first have waited longest.
+            for stream, since in self._idle.items():
+                if since > over:
+                    break
+                stream.abort()
 
     def stop(self) -> None:
         """Close idle connections, and the others after the answer that is under way."""

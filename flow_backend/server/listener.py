@@ -140,6 +140,7 @@ class Listener:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 nursery.start_soon(self.wheel.run)
+                nursery.start_soon(self.http.calls.run)
                 nursery.start_soon(self.http.run)
                 with self._accepting:
                     async with trio.open_nursery() as accepting:
