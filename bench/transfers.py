@@ -60,6 +60,7 @@ class Loop:
         self.server = server
         self.hub = hub
         self._asks: list[Ask] = []
+        self._send: Callable[[HttpClient, dict[str, object]], None] | None = None
         self._begun: list[float] = []
         self._accounts = Accounts(2, skewed=False)
         self._until = 0.0
@@ -67,8 +68,15 @@ class Loop:
         self._answered = 0
         self._seconds: list[float] = []
 
-    def over_http(self, clients: Sequence[HttpClient], send: Callable[..., None]) -> None:
-        """Ask by HTTP clients; ``send`` writes one client's request."""
+    def over_http(self, send: Callable[[HttpClient, dict[str, object]], None]) -> None:
+        """Ask by HTTP clients, which are new for each round; ``send`` writes one's request.
+
+        A server ends a connection on which nothing is asked for some seconds, as it should.
+        """
+        self._send = send
+
+    def _connect(self, send: Callable[[HttpClient, dict[str, object]], None]) -> list[HttpClient]:
+        clients = open_clients(self.hub, CLIENTS)
 
         def asks(client: HttpClient) -> Ask:
             return lambda arguments: send(client, arguments)
@@ -80,6 +88,7 @@ class Loop:
         for number, client in enumerate(clients):
             client.on_answer = lambda client, number=number: take(client, number)
         self._asks = [asks(client) for client in clients]
+        return clients
 
     def over_socket(self, writers: Sequence[Writer]) -> None:
         """Ask by WebSockets."""
@@ -93,6 +102,7 @@ class Loop:
 
     def measure(self, accounts: Accounts, seconds: float, found: Found) -> int:
         """Transfer for a while. Returns: how many transfers were made, the last ones included."""
+        clients = self._connect(self._send) if self._send is not None else []
         self.hub.settle()
         self._accounts, self._seconds, self._answered = accounts, [], 0
         self._begun = [0.0] * len(self._asks)
@@ -108,6 +118,7 @@ class Loop:
         found.per_second.append(answered / taken)
         found.cpu_us.append(spent_ns / 1000 / answered)
         found.seconds += self._seconds
+        self.hub.discard(clients)
         return self._answered
 
     def _ask(self, number: int) -> None:
@@ -133,14 +144,13 @@ def run(options: Options, disk: Path) -> Section:
     )
     with started(flow_command(disk / "bank", "--app", "bench.apps.bank")) as server:
         hub = Hub(server.address)
-        clients, writers = open_clients(hub, CLIENTS), hub.open_writers(CLIENTS)
-        open_accounts(hub, clients[0], count)
+        open_accounts(hub, count)
+        writers = hub.open_writers(CLIENTS)
         http, sockets = Loop(server, hub), Loop(server, hub)
-        http.over_http(clients, send)
+        http.over_http(send)
         sockets.over_socket(writers)
         _measure(section, options, disk, {"HTTP": http, "socket": sockets}, count)
-        clients[0].on_answer = None
-        check_sum(hub, clients[0], count)
+        check_sum(hub, count)
         hub.close()
     section.notes += [
         "SQLite alone: the same rows by hand, 64 transfers in a commit.",
@@ -184,21 +194,25 @@ def send(client: HttpClient, arguments: dict[str, object]) -> None:
     client.send("POST", "/api/mutation", body)
 
 
-def open_accounts(hub: Hub, client: HttpClient, count: int) -> None:
+def open_accounts(hub: Hub, count: int) -> None:
     """Open all accounts of Flow's bank."""
+    [client] = open_clients(hub, 1)
     for first in range(0, count, _OPENED_AT_ONCE):
         some = min(_OPENED_AT_ONCE, count - first)
         arguments = {"first": first, "count": some, "balance": BALANCE}
         call(hub, client, "mutation", "accounts:open", **arguments)
+    hub.discard([client])
 
 
-def check_sum(hub: Hub, client: HttpClient, count: int) -> None:
+def check_sum(hub: Hub, count: int) -> None:
     """Void the measurement if Flow's accounts hold together what they did not before."""
+    [client] = open_clients(hub, 1)
     held = 0.0
     for first in range(0, count, 10_000):
         part = call(hub, client, "query", "accounts:total", first=first, stop=first + 10_000)
         assert isinstance(part, (int, float)), part
         held += part
+    hub.discard([client])
     if held != count * BALANCE:
         raise LoadError(f"money was lost or made: {held:,} instead of {count * BALANCE:,}")
 

@@ -252,31 +252,34 @@ def run_transfers(options: Options, disk: Path) -> Section:
     with _servers(disk) as contenders, started(_bank_command(disk)) as bank:
         loops: dict[str, Loop] = {}
         hub = Hub(bank.address)
-        clients = open_clients(hub, transfers.CLIENTS)
-        transfers.open_accounts(hub, clients[0], count)
+        transfers.open_accounts(hub, count)
         loops[_FLOW] = Loop(bank, hub)
-        loops[_FLOW].over_http(clients, transfers.send)
-        asked: dict[str, HttpClient] = {}
+        loops[_FLOW].over_http(transfers.send)
         for contender in contenders:
             if isinstance(contender, HandWritten):
-                theirs = open_clients(contender.hub, transfers.CLIENTS)
                 accounts = {"count": count, "balance": transfers.BALANCE}
-                ask(contender.hub, theirs[0], "/accounts", accounts)
+                _ask_once(contender.hub, "/accounts", accounts)
                 loop = loops[contender.name] = Loop(contender.server, contender.hub)
-                loop.over_http(theirs, _send)
-                asked[contender.name] = theirs[0]
+                loop.over_http(_send)
         _measure_transfers(section, loops, count, options)
-        for name, client in asked.items():
-            client.on_answer = None
-            held = ask(loops[name].hub, client, "/total", {})["value"]
-            if held != {"total": count * transfers.BALANCE}:
+        for name, loop in loops.items():
+            if name == _FLOW:
+                transfers.check_sum(hub, count)
+            elif (held := _ask_once(loop.hub, "/total", {})) != {
+                "total": count * transfers.BALANCE
+            }:
                 raise LoadError(f"{name} lost or made money: {held}")
-        clients[0].on_answer = None
-        transfers.check_sum(hub, clients[0], count)
         hub.close()
     section.notes.append("Convex's published figures, on 32 threads: 1,140; under Zipf 1.5, 126.")
     section.notes += WHAT_THEY_DO[:-1]
     return section
+
+
+def _ask_once(hub: Hub, path: str, body: object) -> object:
+    [client] = open_clients(hub, 1)
+    value = ask(hub, client, path, body)["value"]
+    hub.discard([client])
+    return value
 
 
 def _bank_command(disk: Path) -> list[str]:
