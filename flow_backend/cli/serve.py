@@ -51,8 +51,17 @@ def serve(
     problem = _run(options, supervised=supervised)
     if problem is not None:
         text, exit_code = problem
-        print(f"Error: {text}", file=sys.stderr)
+        _say(f"Error: {text}")
         sys.exit(exit_code)
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        # Nobody can be told. What is left in the buffer would fail once more at the end of Python,
+        # and put another exit code in the place of the one that says what happened.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _run(options: dict[str, object], *, supervised: bool) -> tuple[str, int] | None:

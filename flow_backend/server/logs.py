@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any, Final, TextIO
 
 import structlog
@@ -51,10 +52,25 @@ def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
             *_last_processors(as_text=as_text, colors=output.isatty()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(output),
+        logger_factory=lambda *_: PatientLogger(output),
         # Loggers are made at import, before this runs.
         cache_logger_on_first_use=False,
     )
+
+
+class PatientLogger(structlog.PrintLogger):
+    """Prints lines, and leaves out what cannot be printed.
+
+    A log on a full disk, or to a program that has ended, must not take a server down that works.
+    """
+
+    def msg(self, message: str) -> None:
+        """Print a line, if it can be."""
+        with suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
 
 
 def _last_processors(*, as_text: bool, colors: bool) -> list[structlog.types.Processor]:

@@ -1,5 +1,6 @@
 """What a log line may hold, and how it looks."""
 
+import errno
 import io
 import json
 
@@ -57,3 +58,23 @@ def test_secrets_and_locals_are_not_logged(log_format: str):
 def test_an_unknown_format_or_level_is_refused(log_format: str, log_level: str):
     with pytest.raises(StartError):
         _log_to(log_format, log_level)
+
+
+class FullDisk(io.StringIO):
+    """A log file on a disk without room."""
+
+    tried = 0
+
+    def write(self, _text: str) -> int:
+        self.tried += 1
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_log_that_cannot_be_written_stops_nobody():
+    """Its disk is full, or its reader has gone: the server works all the same."""
+    stream = FullDisk()
+    configure_logs(Settings(log_format="json"), stream)
+
+    structlog.get_logger().error("Nobody reads this")
+
+    assert stream.tried > 0
