@@ -104,7 +104,7 @@ class _Call:
         savepoint = self.database.transaction.savepoint()
         try:
             value = self.enter(function, taken)
-        except Exception:
+        except BaseException:  # Whatever it raises, the caller may catch it and go on.
             savepoint.roll_back()
             raise
         savepoint.release()
