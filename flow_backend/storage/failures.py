@@ -23,6 +23,12 @@ class DatabaseDamaged(StorageError):
     exit_code: ClassVar[int] = 65
 
 
+class OutOfMemory(StorageError):
+    """SQLite had no memory, again and again."""
+
+    exit_code: ClassVar[int] = 71
+
+
 class ReadFailed(FlowError):
     """The disk failed to give what was read; the same read may succeed later."""
 
@@ -40,6 +46,7 @@ _REASONS: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
     (apsw.NoMemError, "there was not enough memory"),
     (apsw.IOError, "the disk could not be read or written"),
     (apsw.ReadOnlyError, "the database cannot be written; look at the permissions of its files"),
+    (apsw.PermissionsError, "the database may not be used; look at the permissions of its files"),
     (apsw.CantOpenError, "a file of the database cannot be opened; look at its permissions"),
     (apsw.BusyError, "another program has locked the database"),
     (apsw.LockedError, "the database was locked"),
@@ -68,10 +75,19 @@ def of_batch(error: apsw.Error) -> FlowError:
     )
 
 
-def of_commit(error: apsw.Error) -> StorageError:
-    """Say what an error inside COMMIT or a checkpoint means: the process must end."""
+def of_commit(error: apsw.Error) -> FlowError:
+    """Say what an error inside COMMIT or a checkpoint means: mostly that the process must end."""
     if isinstance(error, DAMAGED):
         return damaged()
+    if isinstance(error, (apsw.FullError, apsw.ReadOnlyError)):
+        # These come from writing the log and never from its sync, whose failures are all I/O
+        # errors. So the last frame, which makes a commit of the others, is not whole in the log.
+        return of_batch(error)
+    return unknown(error)
+
+
+def unknown(error: apsw.Error) -> DiskFailed:
+    """Give the error for a commit of which it is not known whether it is there."""
     return DiskFailed(
         f"a commit or checkpoint failed halfway ({type(error).__name__}: {error}), so it is not "
         "known what is on the disk; the server stops, and its next start reads the disk afresh"

@@ -3,8 +3,10 @@
 A simulated disk has these operations, too: storage does all else through SQLite.
 """
 
+import errno
 import fcntl
 import os
+import sys
 from contextlib import suppress
 from io import BufferedWriter
 from pathlib import Path
@@ -15,8 +17,12 @@ from attrs import define, field
 from flow_backend.errors import StartError
 
 CANNOT_CREATE: Final = 73
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+"""What a write gives on a full disk, or past the share of it that one may use."""
+
 DATABASE: Final = "flow.sqlite3"
 LOCK: Final = "flow.lock"
+_BALLAST: Final = "flow.ballast"
 _LOG: Final = f"{DATABASE}-wal"
 _LOG_COPY: Final = f"{DATABASE}-wal.copy"
 _LOG_INDEX: Final = f"{DATABASE}-shm"
@@ -50,6 +56,17 @@ class Files(Protocol):
         """
         ...
 
+    def take_room(self, size_bytes: int) -> None:
+        """Let a file take so much room on the disk, in which nothing is written; 0 takes none.
+
+        Raises: OSError if there is not so much; none is taken then.
+        """
+        ...
+
+    def give_room(self) -> None:
+        """Free that room."""
+        ...
+
     def release(self) -> None:
         """Give up the lock."""
         ...
@@ -64,6 +81,10 @@ class Folder(Protocol):
 
     def copy(self, name: str, target: str) -> None:
         """Copy a file into a new one, and sync that."""
+        ...
+
+    def rewrite(self, name: str) -> None:
+        """Read a file and write it again where it is, and sync it."""
         ...
 
     def rename(self, name: str, target: str) -> None:
@@ -91,8 +112,16 @@ def renew_log(folder: Folder) -> bool:
     if not folder.size(_LOG):
         return False
     folder.remove(_LOG_COPY)  # One that an earlier start did not finish.
-    folder.copy(_LOG, _LOG_COPY)
-    folder.rename(_LOG_COPY, _LOG)
+    try:
+        folder.copy(_LOG, _LOG_COPY)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        # The same bytes once more in the same place make the pages dirty again, and need no room.
+        folder.remove(_LOG_COPY)
+        folder.rewrite(_LOG)
+    else:
+        folder.rename(_LOG_COPY, _LOG)
     folder.remove(_LOG_INDEX)
     folder.sync()
     return True
@@ -149,6 +178,14 @@ class SystemFiles:
             copy.flush()
             os.fsync(copy.fileno())
 
+    def rewrite(self, name: str) -> None:
+        """Read a file and write it again where it is, and sync it."""
+        with (self.directory / name).open("r+b", buffering=0) as file:
+            place = 0
+            while piece := os.pread(file.fileno(), _COPY_BYTES, place):
+                place += os.pwrite(file.fileno(), piece, place)
+            os.fsync(file.fileno())
+
     def rename(self, name: str, target: str) -> None:
         """Put a file in the place of another."""
         (self.directory / name).replace(self.directory / target)
@@ -160,6 +197,23 @@ class SystemFiles:
     def sync(self) -> None:
         """Put the names of all files on disk."""
         _sync_directory(self.directory)
+
+    def take_room(self, size_bytes: int) -> None:
+        """Let a file take so much room, in which nothing is written; 0 takes none."""
+        if self.size(_BALLAST) == size_bytes:
+            return
+        self.remove(_BALLAST)
+        if size_bytes:
+            try:
+                with _new_file(self.directory / _BALLAST) as ballast:
+                    _reserve(ballast, size_bytes)
+            except OSError:
+                self.remove(_BALLAST)
+                raise
+
+    def give_room(self) -> None:
+        """Free that room."""
+        self.remove(_BALLAST)
 
     def release(self) -> None:
         """Give up the lock."""
@@ -205,6 +259,13 @@ def _sync_directory(directory: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _reserve(file: BufferedWriter, size_bytes: int) -> None:
+    if sys.platform == "linux":
+        os.posix_fallocate(file.fileno(), 0, size_bytes)
+    else:  # Elsewhere only what is written takes room.
+        file.writelines(bytes(_COPY_BYTES) for _ in range(0, size_bytes, _COPY_BYTES))
 
 
 def _new_file(path: Path) -> BufferedWriter:

@@ -11,6 +11,7 @@ import apsw
 from flow_backend.errors import StartError
 from flow_backend.schema.table import TableSpec
 from flow_backend.storage import failures, layout
+from flow_backend.storage.ballast import with_room
 from flow_backend.storage.base import TableName
 from flow_backend.storage.connection import Connection, close_connection, open_connection
 from flow_backend.storage.files import CANNOT_CREATE, Files
@@ -48,11 +49,12 @@ def open_database(
     try:
         left_log = files.renew_log()
         connection = connect(files, settings, read_only=False)
-        _checkpoint(connection)
+        opened = connection
+        with_room(files, lambda: _checkpoint(opened))
         state = _read_state(connection)
         if state.format is not None and (left_log or not state.clean):
             _check_pages(connection, now_ns, settings.check_seconds)
-        tables, clock = _bring_up(connection, specs, state, now_ns)
+        tables, clock = with_room(files, lambda: _bring_up(opened, specs, state, now_ns))
     except BaseException as error:
         if connection is not None:
             close_connection(connection, leave_log=True)
@@ -60,7 +62,7 @@ def open_database(
         if isinstance(error, (apsw.Error, OSError)):
             raise _start_error(files, error) from error
         raise
-    return connection, tables, clock
+    return opened, tables, clock
 
 
 def connect(files: Files, settings: StorageSettings, *, read_only: bool) -> Connection:

@@ -22,6 +22,7 @@ class StorageSettings:
         cache_bytes: memory of one connection for pages.
         busy_ms: how long SQLite waits for a lock.
         check_seconds: how long the check of the file after an unclean stop may take.
+        ballast_bytes: room on the disk that is kept for deletes once it is full; 0 keeps none.
     """
 
     commit_log_seconds: float = 7 * DAY
@@ -33,6 +34,7 @@ class StorageSettings:
     cache_bytes: int = 32 * 2**20
     busy_ms: int = 5_000
     check_seconds: float = 10.0
+    ballast_bytes: int = 0
 
 
 DEFAULT_SETTINGS: Final = StorageSettings()

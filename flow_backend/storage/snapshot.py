@@ -6,21 +6,27 @@ from typing import cast
 import apsw
 
 from flow_backend.errors import LocalProtocolError
-from flow_backend.storage import failures
 from flow_backend.storage.base import IndexBounds, StoredRow, TableName
 from flow_backend.storage.connection import Connection, close_connection
 from flow_backend.storage.reader import TableReader
 from flow_backend.storage.tables import StoredTable
+from flow_backend.storage.troubles import Troubles
 from flow_backend.values.timestamp import CommitTs
 
 
 class StoredSnapshot:
     """Implements :class:`flow_backend.storage.base.Snapshot`."""
 
-    def __init__(self, connection: Connection, tables: Mapping[TableName, StoredTable]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        tables: Mapping[TableName, StoredTable],
+        troubles: Troubles,
+    ) -> None:
+        self._troubles = troubles
         self._connection = connection
         self._cursor = connection.cursor()
-        self._reader = TableReader(connection, tables, failures.of_read)
+        self._reader = TableReader(connection, tables, troubles.of_read)
         self._open = False
         # Bound once: these two are called for every document that a query reads.
         self._get = self._reader.get
@@ -30,6 +36,7 @@ class StoredSnapshot:
         """Open a snapshot of the newest state and give its timestamp."""
         if self._open:
             raise LocalProtocolError("begin() was called twice; end() comes between")
+        self._troubles.check()
         try:
             self._cursor.execute("BEGIN")
             self._open = True
@@ -38,7 +45,7 @@ class StoredSnapshot:
             [(ts,)] = self._cursor.execute("SELECT ts FROM _clock").fetchall()
         except apsw.Error as error:
             self.end()
-            raise failures.of_read(error) from error
+            raise self._troubles.of_read(error) from error
         return CommitTs(cast("int", ts))
 
     def end(self) -> None:

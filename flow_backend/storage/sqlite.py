@@ -9,13 +9,14 @@ import apsw
 from attrs import define, field
 
 from flow_backend.schema.table import TableSpec
-from flow_backend.storage import failures
+from flow_backend.storage.ballast import Ballast
 from flow_backend.storage.base import Snapshot, Storage, TableName, Writer
 from flow_backend.storage.files import Files, SystemFiles
 from flow_backend.storage.open import connect, open_database
 from flow_backend.storage.settings import DEFAULT_SETTINGS, StorageSettings
 from flow_backend.storage.snapshot import StoredSnapshot
 from flow_backend.storage.tables import StoredTable
+from flow_backend.storage.troubles import Troubles
 from flow_backend.storage.writer import StoredWriter
 
 _SHARED_MEMORY: Final = Path("/dev/shm")
@@ -72,8 +73,11 @@ def open_files(
     Raises: StartError.
     """
     connection, stored, clock = open_database(files, tables, now_ns, settings)
-    writer = StoredWriter(connection, stored, clock, now_ns, settings)
-    return SqliteStorage(files, stored, writer, settings, on_close)
+    troubles = Troubles(now_ns)
+    ballast = Ballast(files, settings.ballast_bytes, now_ns)
+    ballast.fill()
+    writer = StoredWriter(connection, stored, clock, now_ns, settings, troubles, ballast)
+    return SqliteStorage(files, stored, writer, settings, troubles, on_close)
 
 
 @define
@@ -84,6 +88,7 @@ class SqliteStorage:
     _stored: Mapping[TableName, StoredTable]
     _writer: StoredWriter
     _settings: StorageSettings
+    _troubles: Troubles
     _on_close: Callable[[], None] | None = None
     tables: Mapping[TableName, TableSpec] = field(init=False)
     table_numbers: Mapping[TableName, int] = field(init=False)
@@ -97,13 +102,18 @@ class SqliteStorage:
         """The only writer."""
         return self._writer
 
+    @property
+    def troubles(self) -> Mapping[str, int]:
+        """How often each kind of SQLite's errors has come."""
+        return self._troubles.counts
+
     def open_snapshot(self) -> Snapshot:
         """Open one more connection for reading."""
         try:
             connection = connect(self._files, self._settings, read_only=True)
         except apsw.Error as error:
-            raise failures.of_read(error) from error
-        return StoredSnapshot(connection, self._stored)
+            raise self._troubles.of_read(error) from error
+        return StoredSnapshot(connection, self._stored, self._troubles)
 
     def close(self) -> None:
         """Close everything; safe to call once, after all readers have stopped."""

@@ -4,14 +4,16 @@ Source: the guarantees, "Transactions", "Durability" and "Exactly once".
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, cast
 
 import apsw
 from attrs import define, field
 
-from flow_backend.errors import LocalProtocolError, NotCommitted, StorageError
+from flow_backend.errors import FlowError, LocalProtocolError, NotCommitted, StorageError
 from flow_backend.schema.table import RowKeys
 from flow_backend.storage import commit_log, failures
+from flow_backend.storage.ballast import FULL, Ballast
 from flow_backend.storage.base import (
     Committed,
     Done,
@@ -32,6 +34,7 @@ from flow_backend.storage.request_records import Record, RequestRecords, record_
 from flow_backend.storage.settings import StorageSettings
 from flow_backend.storage.tables import StoredTable
 from flow_backend.storage.transaction import Change, Clock, StoredTransaction
+from flow_backend.storage.troubles import Troubles
 from flow_backend.values.timestamp import LAST_TS, CommitTs
 
 _NS_PER_MS: Final = 1_000_000
@@ -91,6 +94,11 @@ def _merged(changes: Sequence[Change]) -> Iterable[Change]:
     return rows.values()
 
 
+def _grows(changes: Sequence[Change]) -> bool:
+    """Say whether documents take more room after these changes than before them."""
+    return sum(len(after or b"") - len(before or b"") for *_, before, _, after in changes) > 0
+
+
 class StoredWriter:
     """Implements :class:`flow_backend.storage.base.Writer`.
 
@@ -104,6 +112,8 @@ class StoredWriter:
         clock: Clock,
         now_ns: Callable[[], int],
         settings: StorageSettings,
+        troubles: Troubles,
+        ballast: Ballast,
     ) -> None:
         self._connection = connection
         self._cursor = connection.cursor()
@@ -119,7 +129,8 @@ class StoredWriter:
         self._log_bytes = 0
         # The error that ended the batch under way, whatever the mutation made of it.
         self._lost: apsw.Error | None = None
-        self._stopped: StorageError | None = None
+        self._troubles = troubles
+        self._ballast = ballast
         connection.set_wal_hook(self._note_log_size)
 
     @property
@@ -143,7 +154,7 @@ class StoredWriter:
         except BaseException as error:
             self._roll_back()
             if isinstance(error, apsw.Error):
-                raise failures.of_batch(error) from error
+                raise self._refused(error) from error
             raise
         if not changed:
             self._roll_back()
@@ -170,7 +181,7 @@ class StoredWriter:
             self._set_clock()
         except apsw.Error as error:
             self._roll_back()
-            raise failures.of_batch(error) from error
+            raise self._refused(error) from error
         self._end()
         return self.last_ts
 
@@ -194,7 +205,7 @@ class StoredWriter:
             )
         except apsw.Error as error:
             self._roll_back()
-            raise failures.of_batch(error) from error
+            raise self._refused(error) from error
         if pruned:
             self._end()
         else:
@@ -213,17 +224,18 @@ class StoredWriter:
 
         After a StorageError nothing more is written: what is on disk is for the next start to see.
         """
-        if self._stopped is None:
+        troubles = self._troubles
+        if troubles.fatal is None:
             try:
                 self._cursor.execute("UPDATE _meta SET value = 1 WHERE name = 'clean_stop'")
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             except apsw.BusyError:
                 pass  # A reader is still there: the next start checkpoints.
             except apsw.Error as error:
-                self._stopped = failures.of_commit(error)
-        close_connection(self._connection, leave_log=self._stopped is not None)
-        if self._stopped is not None:
-            raise self._stopped
+                # A full disk keeps the log as it is, and the next start checkpoints.
+                troubles.of_commit(error)
+        close_connection(self._connection, leave_log=troubles.fatal is not None)
+        troubles.check()
 
     def _outcome(self, job: Job, batch: _Batch) -> Outcome:
         key = job.request
@@ -249,6 +261,8 @@ class StoredWriter:
             transaction.end()
         if self._lost is not None or not self._connection.in_transaction:
             raise self._lost_batch()
+        if self._ballast.is_full and _grows(transaction.changes):
+            result = Refused(FULL)
         if isinstance(result, Refused):
             self._cursor.execute("ROLLBACK TO job")
             self._cursor.execute("RELEASE job")
@@ -284,21 +298,24 @@ class StoredWriter:
         self._cursor.execute(_SET_CLOCK, (self._clock.ts, self._clock.created_at))
 
     def _begin(self) -> None:
-        if self._stopped is not None:
-            raise self._stopped
+        self._troubles.check()
+        self._ballast.look()
         self._lost = None
         try:
             self._cursor.execute("BEGIN IMMEDIATE")
         except apsw.Error as error:
             self._roll_back()
-            raise failures.of_batch(error) from error
+            raise self._refused(error) from error
 
     def _end(self) -> None:
         try:
             self._cursor.execute("COMMIT")
         except apsw.Error as error:
-            self._stopped = failures.of_commit(error)
-            raise self._stopped from error
+            failure = self._troubles.of_commit(error)
+            if not isinstance(failure, StorageError):
+                self._roll_back()
+                self._make_room(error)
+            raise failure from error
         self._durable.ts = self._clock.ts
         self._durable.created_at = self._clock.created_at
 
@@ -313,8 +330,8 @@ class StoredWriter:
                 self._cursor.execute("ROLLBACK")
             except apsw.Error as error:
                 # The batch is neither kept nor known to be gone.
-                self._stopped = failures.of_commit(error)
-                raise self._stopped from error
+                self._troubles.fatal = failures.unknown(error)
+                raise self._troubles.fatal from error
 
     def _failed(self, error: apsw.Error) -> Exception:
         """Say what an error in a mutation's statement means, and note if it ends the batch."""
@@ -323,15 +340,26 @@ class StoredWriter:
         if isinstance(error, apsw.InterruptError) and self._connection.in_transaction:
             return InterruptedRead("the mutation took too long and was interrupted")
         self._lost = error
-        return failures.of_batch(error)
+        return self._refused(error)
+
+    def _refused(self, error: apsw.Error) -> FlowError:
+        """Say what an error before COMMIT means, and mend what led to it as far as can be."""
+        failure = self._troubles.of_batch(error)
+        self._make_room(error)
+        return failure
+
+    def _make_room(self, error: apsw.Error) -> None:
+        if isinstance(error, apsw.FullError):
+            self._ballast.give_up()
+        if isinstance(error, apsw.NoMemError):
+            self._rows.clear()
+            with suppress(apsw.Error):
+                self._connection.pragma("shrink_memory")
 
     def _lost_batch(self) -> Exception:
         if self._lost is None:
             return NotCommitted("Nothing was saved: the transaction ended early. Try again.")
-        failure = failures.of_batch(self._lost)
-        if isinstance(failure, StorageError):
-            self._stopped = failure
-        return failure
+        return self._troubles.fatal or failures.of_batch(self._lost)
 
     def _checkpoint(self, mode: int) -> None:
         try:
@@ -341,8 +369,10 @@ class StoredWriter:
             # next call tries again.
             return
         except apsw.Error as error:
-            self._stopped = failures.of_commit(error)
-            raise self._stopped from error
+            failure = self._troubles.of_commit(error)
+            if isinstance(failure, StorageError):
+                raise failure from error
+            return
         if pages == copied:
             self._log_bytes = 0  # The next commit starts the log afresh.
 

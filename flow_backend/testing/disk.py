@@ -311,6 +311,7 @@ def _rename(names: dict[str, SimFile], change: NameChange) -> None:
 
 def _error(kind_of_error: type[apsw.Error], kind: Kind) -> Exception:
     """Give the error that SQLite's own disk would give for this operation."""
-    if kind_of_error is apsw.IOError:
+    # A sync that finds no room reports an I/O error, too: SQLite's own disk knows no other there.
+    if kind_of_error is apsw.IOError or kind in ("sync", "sync directory"):
         return apsw.exception_for(_IO_CODES[kind])
     return kind_of_error(f"the simulated disk fails a {kind}")

@@ -13,7 +13,9 @@ from flow_backend.errors import StartError
 from flow_backend.storage.files import CANNOT_CREATE, DATABASE, renew_log
 from flow_backend.testing.disk import PowerLost, SimDisk
 from flow_backend.testing.disk_vfs import VFS_NAME, mount, simulated_vfs
+from flow_backend.testing.sim_file import SimFile
 
+_BALLAST: Final = "flow.ballast"
 _COPY_BYTES: Final = 2**14
 
 
@@ -66,6 +68,22 @@ class SimFiles:
         """Put a copy that is surely on disk in the place of a log that was left."""
         return renew_log(self)
 
+    def take_room(self, size_bytes: int) -> None:
+        """Let a file take so much room, in which nothing is written; 0 takes none."""
+        with _as_os_errors():
+            found = self.disk.names.get(_BALLAST)
+            if found is not None and found.reserved_bytes == size_bytes:
+                return
+            self.remove(_BALLAST)
+            if size_bytes:
+                self.disk.operate("reserve", _BALLAST, self.boot)
+                self.disk.check_room(SimFile(), size_bytes)
+                self.disk.create(_BALLAST).reserved_bytes = size_bytes
+
+    def give_room(self) -> None:
+        """Free that room."""
+        self.remove(_BALLAST)
+
     def release(self) -> None:
         """Give up the lock."""
         if self._locked and self.disk.locked_by == self.boot:
@@ -92,6 +110,18 @@ class SimFiles:
                 piece = bytes(source.cache[start : start + _COPY_BYTES])
                 disk.write(copy, target, boot, start, piece)
             disk.sync(copy, target, boot)
+
+    def rewrite(self, name: str) -> None:
+        """Read a file and write it again where it is, and sync it."""
+        disk, boot = self.disk, self.boot
+        with _as_os_errors():
+            disk.operate("open", name, boot)
+            file = disk.names[name]
+            for start in range(0, len(file.cache), _COPY_BYTES):
+                disk.operate("read", name, boot)
+                piece = bytes(file.cache[start : start + _COPY_BYTES])
+                disk.write(file, name, boot, start, piece)
+            disk.sync(file, name, boot)
 
     def rename(self, name: str, target: str) -> None:
         """Put a file in the place of another."""
