@@ -239,6 +239,7 @@ class Backend:
             "mutations_waiting": len(self.mutation.inbox),
             "actions_total": self.action.actions,
             "actions_running": self.action.running,
+            **{f"storage_{name}_total": count for name, count in self.storage.troubles.items()},
             "actor_restarts_total": self.supervisor.restarts,
         }
 
@@ -413,7 +414,7 @@ def _assemble(
         machine.pool,
     )
     mutations = Mailbox[MutationMessage](settings.mutations_waiting)
-    queries = Mailbox[QueryMessage](settings.mutations_waiting)
+    queries = pool.failed = Mailbox[QueryMessage](settings.mutations_waiting)
     actions = Mailbox[RunAction](settings.actions_waiting)
     inboxes = {name: Mailbox[TableMessage](settings.table_messages) for name in storage.tables}
     last_ts = storage.writer.last_ts

@@ -6,6 +6,7 @@ from typing import NewType, Protocol
 from attrs import field
 
 from flow_backend.actors.mailbox import Put
+from flow_backend.errors import StorageError
 from flow_backend.functions.context import NOBODY, Caller
 from flow_backend.functions.read_set import ReadRange
 from flow_backend.functions.runner import QueryRun
@@ -329,6 +330,13 @@ class QueryDone:
     ts: CommitTs
 
 
+@frozen
+class StorageFailed:
+    """A reader met an error that nobody mends: whoever is told ends the process with it."""
+
+    error: StorageError
+
+
 QueryMessage = (
     Committed
     | Invalidated
@@ -340,6 +348,7 @@ QueryMessage = (
     | CatchUp
     | ReaderFreed
     | RunEnded
+    | StorageFailed
 )
 
 

@@ -207,7 +207,11 @@ class MutationActor:
             return
         if now - self._maintained_at < self.maintain_seconds:
             return
-        await self.worker.run(self.writer.maintain)
+        try:
+            await self.worker.run(self.writer.maintain)
+        except NotCommitted:
+            # What is old is pruned some other time; nothing was promised.
+            logger.exception("the upkeep was not done")
         self._maintained_at = self.runtime.monotonic()
         self._unmaintained = False
 

@@ -27,6 +27,7 @@ from flow_backend.actors.messages import (
     Round,
     RunEnded,
     SessionKey,
+    StorageFailed,
     Subscribe,
     TableLost,
     TableMessage,
@@ -34,6 +35,7 @@ from flow_backend.actors.messages import (
 )
 from flow_backend.actors.outbox import Outbox
 from flow_backend.actors.reading import ReadPool, ReadWorker
+from flow_backend.errors import StorageError
 from flow_backend.functions.context import Log
 from flow_backend.functions.limits import Limits
 from flow_backend.functions.runner import QueryRun, Runner
@@ -127,6 +129,8 @@ class QueryActor:
                 self._want(session)
             case ReaderFreed():
                 pass  # A round is tried after any message.
+            case StorageFailed(error):
+                raise error
             case TableLost(table, ts):
                 self.frontier.lost(table, ts)
                 for live in self.live.readers_of(table):
@@ -338,8 +342,11 @@ class QueryActor:
         def done(finished: Finished[QueryRun]) -> None:
             self.pool.give_back(worker)
             run = finished.value
+            if isinstance(finished.error, StorageError):
+                self.inbox.put(StorageFailed(finished.error))
+                return
             if run is None:
-                # Storage failed under it. The query says so, and is run again with its next commit.
+                # A read failed under it. The query says so, and is run again with its next commit.
                 assert finished.error is not None
                 refused = self.runner.refusal(finished.error, live.call.path, Log(Limits()))
                 run = QueryRun(refused, live.read_set, live.journal, False, FAST_SECONDS)

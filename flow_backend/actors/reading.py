@@ -1,13 +1,15 @@
 """Reading beside the loop: workers with snapshots of their own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
 import trio
 from attrs import define, field
 
 from flow_backend.actors.durations import Durations
-from flow_backend.actors.messages import Call, QueryDone
-from flow_backend.errors import Overloaded, SnapshotTooOld
+from flow_backend.actors.mailbox import Put
+from flow_backend.actors.messages import Call, QueryDone, StorageFailed
+from flow_backend.errors import Overloaded, SnapshotTooOld, StorageError
 from flow_backend.functions.runner import QueryRun, Runner
 from flow_backend.runtime import Runtime, Worker
 from flow_backend.storage.base import Snapshot, Storage
@@ -42,6 +44,7 @@ class ReadPool:
     """The readers of a database.
 
     Owns: the workers and their snapshots. Only the event loop takes and gives back.
+    Out:  StorageFailed to the QueryActor, which ends the process with it.
     """
 
     workers: list[ReadWorker]
@@ -52,6 +55,7 @@ class ReadPool:
     pinned_max: int = 16
     waiting_max: int = 1000
     open_snapshot: Callable[[], Snapshot]
+    failed: Put[StorageFailed] | None = None
     _waiting: int = 0
     _freed: trio.Event = field(factory=trio.Event)
     _tell_freed: Callable[[], None] | None = None
@@ -87,12 +91,23 @@ class ReadPool:
         """
         worker = await self._wait_free(self.durations.of(call.path))
         try:
-            ts = worker.snapshot.begin()
-            run = await worker.worker.run(lambda: worker.run(call, None, self.runner))
+            with self._telling():
+                ts = worker.snapshot.begin()
+                run = await worker.worker.run(lambda: worker.run(call, None, self.runner))
         finally:
             self.give_back(worker)
         self.durations.learn(call.path, run.seconds)
         return QueryDone(run.result, ts)
+
+    @contextmanager
+    def _telling(self) -> Generator[None]:
+        """Tell of an error that ends the process: who asked for one query cannot end it."""
+        try:
+            yield
+        except StorageError as error:
+            if self.failed is not None:
+                self.failed.put(StorageFailed(error))
+            raise
 
     async def _wait_free(self, seconds: float | None) -> ReadWorker:
         if self._waiting >= self.waiting_max:
@@ -143,11 +158,12 @@ class ReadPool:
                 worker = await self._wait_free(self.durations.of(call.path))
                 reader = pinned.snapshot
                 try:
-                    run = await worker.worker.run(
-                        lambda: self.runner.query(
-                            call.path, call.args, call.caller, reader, None, reader.interrupt
+                    with self._telling():
+                        run = await worker.worker.run(
+                            lambda: self.runner.query(
+                                call.path, call.args, call.caller, reader, None, reader.interrupt
+                            )
                         )
-                    )
                 finally:
                     self.give_back(worker)
         finally:

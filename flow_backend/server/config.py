@@ -34,6 +34,9 @@ class Settings:
     host: str = _setting("127.0.0.1", "The address to listen on.")
     port: int = _setting(3210, "The port to listen on; 0 takes any free one.", least=0)
     data: str = _setting("flow-data", "The folder that holds the database.")
+    ballast_bytes: int = _setting(
+        64 << 20, "Room on the disk that is kept for deletes once it is full.", least=0
+    )
     app: str = _setting("flow", "The Python package to serve.")
     web: str = _setting("", "The folder of the web app; by default the app's own, if it has one.")
     name: str = _setting("flow", "What the server calls itself.")

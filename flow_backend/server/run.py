@@ -26,6 +26,7 @@ from flow_backend.server.config import USAGE_EXIT_CODE, Settings, web_folder
 from flow_backend.server.frames import text_frame
 from flow_backend.server.parent import Parent
 from flow_backend.server.watchdog import armed, noting_calls, raise_file_limit, tune_interpreter
+from flow_backend.storage.settings import StorageSettings
 from flow_backend.storage.sqlite import open_storage
 
 _SECOND_SIGNAL_EXIT_CODE = 130
@@ -51,7 +52,12 @@ async def run_server(
     runtime, gate = SystemRuntime(), Gate()
     folder = Path(settings.data)
     tables = tuple(app.schema.tables.values())
-    storage = open_storage(folder, tables, now_ns=runtime.now_ns)
+    storage = open_storage(
+        folder,
+        tables,
+        now_ns=runtime.now_ns,
+        settings=StorageSettings(ballast_bytes=settings.ballast_bytes),
+    )
     try:
         async with trio.open_nursery() as nursery:
             stop = trio.Event()

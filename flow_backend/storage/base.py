@@ -308,6 +308,11 @@ class Storage(Protocol):
         """The only writer."""
         ...
 
+    @property
+    def troubles(self) -> Mapping[str, int]:
+        """How often each kind of the engine's errors has come."""
+        ...
+
     def open_snapshot(self) -> Snapshot:
         """Open one more connection for reading."""
         ...

@@ -15,6 +15,18 @@ READ_FAILURES_MAX: Final = 3
 NO_MEMORY_MAX: Final = 2
 
 
+_NAMES: Final[dict[type[apsw.Error], str]] = {
+    apsw.BusyError: "busy",
+    apsw.LockedError: "busy",
+    apsw.FullError: "full",
+    apsw.IOError: "io_errors",
+    apsw.InterruptError: "interrupts",
+    apsw.NoMemError: "no_memory",
+    apsw.ReadOnlyError: "read_only",
+    apsw.CantOpenError: "cannot_open",
+}
+
+
 @define(eq=False)
 class Troubles:
     """Says what an error of SQLite means here, and counts it; the writer and all readers share it.
@@ -54,7 +66,7 @@ class Troubles:
             raise self.fatal
 
     def _or_worse(self, error: apsw.Error, meaning: FlowError) -> FlowError:
-        name = type(error).__name__
+        name = _NAMES.get(type(error), "other")
         self.counts[name] = self.counts.get(name, 0) + 1
         if isinstance(error, apsw.IOError) and self._too_many(
             self._failed_reads, READ_FAILURES_MAX

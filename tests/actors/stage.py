@@ -13,9 +13,11 @@ from flow_backend.actors.live import LiveQuery
 from flow_backend.actors.session import Authenticated
 from flow_backend.auth.identity import Identity
 from flow_backend.functions.context import Caller
-from flow_backend.storage.sqlite import open_memory_storage
+from flow_backend.storage.sqlite import open_files, open_memory_storage
 from flow_backend.sync.client_identity import ClientIdentity
 from flow_backend.testing.client import SimClient
+from flow_backend.testing.disk import SimDisk
+from flow_backend.testing.disk_files import sim_files
 from flow_backend.testing.link import SimLink, sim_frame
 from flow_backend.testing.sim import NoDeadlines, SimRuntime, take_durations
 from flow_backend.values.value import JsonValue
@@ -95,11 +97,17 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(settings: BackendSettings | None = None) -> AsyncGenerator[Stage]:
-    """Open a backend; needs the fixture ``autojump_clock``."""
+async def stage(
+    settings: BackendSettings | None = None, disk: SimDisk | None = None
+) -> AsyncGenerator[Stage]:
+    """Open a backend, on ``disk`` if one is given; needs the fixture ``autojump_clock``."""
     runtime = SimRuntime(Random(0), work_seconds_max=0.0)
     trio.lowlevel.add_instrument(runtime.steps)
-    storage = open_memory_storage(tuple(APP.schema.tables.values()), now_ns=runtime.now_ns)
+    tables = tuple(APP.schema.tables.values())
+    if disk is None:
+        storage = open_memory_storage(tables, now_ns=runtime.now_ns)
+    else:
+        storage = open_files(sim_files(disk), tables, now_ns=runtime.now_ns)
 
     async def verify(token: str) -> Authenticated:
         await trio.lowlevel.checkpoint()

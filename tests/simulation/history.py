@@ -131,6 +131,7 @@ class TappedStorage:
             self._snapshot = inner.open_snapshot()
         self.tables = inner.tables
         self.table_numbers = inner.table_numbers
+        self.troubles = inner.troubles
         self.writer = cast("Writer", TappedWriter(inner.writer, self.look))
         self.is_alive = True
         self.look()
