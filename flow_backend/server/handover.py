@@ -108,6 +108,11 @@ class PeekedStream(trio.abc.HalfCloseableStream):
             trio.lowlevel.notify_closing(self.socket)
             self.socket.close()
 
+    @property
+    def closed(self) -> bool:
+        """Whether the socket is closed: its request may be under way all the same."""
+        return self._closed
+
     def unread(self, data: bytes) -> None:
         """Put bytes back, to be read first."""
         self._first = data + self._first
@@ -195,7 +200,7 @@ class HttpServer:
         while True:
             await trio.sleep(_LOOK_SECONDS)
             for stream in tuple(self._streams):
-                if not stream.is_read and has_hung_up(stream.socket):
+                if not (stream.closed or stream.is_read) and has_hung_up(stream.socket):
                     stream.abort()
 
     async def stop(self) -> None:
