@@ -185,7 +185,12 @@ class QueryActor:
         # There are no components here: a path inside one is the path of no function.
         path = f"{add.component_path}/{add.path}" if add.component_path else add.path
         args = _without_nonce(add.args if isinstance(add.args, dict) else None)
-        key = orjson.dumps(args, option=orjson.OPT_SORT_KEYS)
+        try:
+            key = orjson.dumps(args, option=orjson.OPT_SORT_KEYS)
+        except orjson.JSONEncodeError:
+            # It nests deeper than can be written. Arguments that are none are refused by the call;
+            # an error here would end what all clients watch.
+            args, key = None, b"null"
         call = Call(path, args, watcher.caller)
         self.live.watch(watcher, add.query_id, call, key, add.journal)
 
