@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha1
 from typing import Final
 
@@ -65,6 +65,7 @@ class OpeningReader:
     head_bytes_max: int
     origins: Sequence[str] = ()
     _data: bytearray = field(factory=bytearray)
+    _size: int = 0
     _connection: h11.Connection | None = field(default=None)
 
     def feed(self, data: bytes) -> Opening | None:
@@ -86,6 +87,7 @@ class OpeningReader:
 
     def _parse(self, data: bytes) -> Opening | None:
         assert self._connection is not None
+        self._size += len(data)
         try:
             self._connection.receive_data(data)
             event = self._connection.next_event()
@@ -96,7 +98,11 @@ class OpeningReader:
             return None
         if not isinstance(event, h11.Request):
             return Plain(b"")  # The peer hung up.
-        return answer_upgrade(event, self._connection.trailing_data[0], self.origins)
+        rest = self._connection.trailing_data[0]
+        if self._size - len(rest) > self.head_bytes_max:
+            # h11 bounds what is unfinished: a head that a last piece completes may be longer.
+            return refusal(431, "BadRequest", f"A head has at most {self.head_bytes_max} bytes.")
+        return answer_upgrade(event, rest, self.origins)
 
 
 def answer_upgrade(request: h11.Request, rest: bytes, origins: Sequence[str]) -> Opening:
@@ -104,7 +110,7 @@ def answer_upgrade(request: h11.Request, rest: bytes, origins: Sequence[str]) ->
 
     Source: RFC 6455, section 4.2; the sync protocol, "Endpoint".
     """
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers}
+    headers = _joined(request.headers)
     target = request.target.decode("latin-1").partition("?")[0]
     path = _SYNC_PATH.fullmatch(target)
     assert path is not None, target  # The first line was matched before.
@@ -113,6 +119,10 @@ def answer_upgrade(request: h11.Request, rest: bytes, origins: Sequence[str]) ->
         return refusal(
             400, "InvalidVersion", "The path names no version of a client: /api/1.48.0/sync does."
         )
+    has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    if request.http_version != b"1.1" or has_body:
+        # A proxy in between would take what follows for a body, and frames for its next request.
+        return refusal(400, "BadRequest", "An upgrade is a request in HTTP/1.1 without a body.")
     if not _names(headers, "upgrade", "websocket") or not _names(headers, "connection", "upgrade"):
         return refusal(
             426, "UpgradeRequired", "This address speaks WebSocket.", upgrade="websocket"
@@ -159,6 +169,15 @@ def refusal(status: int, code: str, message: str, **headers: str) -> Refusal:
     }
     lines += [f"{name}: {value}".encode() for name, value in fields.items()]
     return Refusal(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+
+
+def _joined(lines: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Give each header by its name; one that stands on several lines is a list with commas."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in lines:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def _names(headers: Mapping[str, str], header: str, token: str) -> bool:
