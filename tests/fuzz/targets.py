@@ -47,6 +47,9 @@ def frames(data: bytes) -> None:
     ours, status = _read_by_us(pieces)
     assert status in (None, 1000, 1002, 1003, 1007, 1009), status
     theirs, refused = _read_by_wsproto(pieces)
+    last = ours[-1] if ours else None
+    if refused == 1002 and isinstance(last, tuple) and last[1][:2] == b"\x03\xf6":
+        return  # The status 1014 was registered after the other one was written.
     shorter = min(len(ours), len(theirs))
     assert ours[:shorter] == theirs[:shorter], (ours, theirs)
     if status in (1002, 1007):

@@ -213,30 +213,49 @@ def _sequences() -> list[FrameCase]:
         case("a query id twice", [modify(0, 1, _ADD), modify(1, 2, _ADD)], Close(1011)),
         case("a query id twice in one edit", [modify(0, 1, _ADD, _ADD)], Close(1011)),
         case("an unknown query removed", [modify(0, 1, _REMOVE)], Close(1011)),
-        case("a query removed twice", [modify(0, 1, _ADD), modify(1, 2, _REMOVE, _REMOVE)],
-            Close(1011)),
+        case(
+            "a query removed twice",
+            [modify(0, 1, _ADD), modify(1, 2, _REMOVE, _REMOVE)],
+            Close(1011),
+        ),
         case("added, removed and added", [modify(0, 1, _ADD, _REMOVE, _ADD)], Alive("1.0")),
         case("a good edit beside a bad one", [modify(0, 1, other, _ADD, _ADD)], Close(1011)),
-        case("1,001 queries", [modify(0, 1, *[{**_ADD, "queryId": n} for n in range(1001)])],
-            Alive("QueryFailed")),
+        case(
+            "1,001 queries",
+            [modify(0, 1, *[{**_ADD, "queryId": n} for n in range(1001)])],
+            Alive("QueryFailed"),
+        ),
         case("an identity of the future", [{**none, "baseVersion": 1}], Close(1011)),
         case("an identity of before", [none, none], Close(1011)),
         case("1,000 identities", [{**none, "baseVersion": n} for n in range(1000)], Alive("1000")),
         case("a request id that waits for its answer", [slow, slow], Close(1011)),
         case("a bad admin key", [_ADMIN], AuthError()),
-        case("an admin key for somebody", [{**_ADMIN, "impersonating": {"issuer": CANARY}}],
-            AuthError()),
-        case("a token of one character", [{**none, "tokenType": "User", "value": "x"}],
-            AuthError()),
+        case(
+            "an admin key for somebody",
+            [{**_ADMIN, "impersonating": {"issuer": CANARY}}],
+            AuthError(),
+        ),
+        case(
+            "a token of one character", [{**none, "tokenType": "User", "value": "x"}], AuthError()
+        ),
         case("an empty token", [{**none, "tokenType": "User", "value": ""}], AuthError()),
-        case("a token of a megabyte", [{**none, "tokenType": "User", "value": "x.y." * 250_000}],
-            AuthError()),
-        case("a token of a million dots", [{**none, "tokenType": "User", "value": "." * 1_000_000}],
-            AuthError()),
-        case("a token with a canary", [{**none, "tokenType": "User", "value": f"a.{CANARY}.b"}],
-            AuthError()),
+        case(
+            "a token of a megabyte",
+            [{**none, "tokenType": "User", "value": "x.y." * 250_000}],
+            AuthError(),
+        ),
+        case(
+            "a token of a million dots",
+            [{**none, "tokenType": "User", "value": "." * 1_000_000}],
+            AuthError(),
+        ),
+        case(
+            "a token with a canary",
+            [{**none, "tokenType": "User", "value": f"a.{CANARY}.b"}],
+            AuthError(),
+        ),
         case("a call after a broken one", [{"type": "Nonsense"}, slow], Fatal()),
-    ]  # fmt: skip
+    ]
 
 
 def _before_connect() -> list[FrameCase]:
@@ -260,10 +279,20 @@ def _before_connect() -> list[FrameCase]:
         # What a client reports of itself is passed over at any time.
         ending = Alive() if first["type"] == "Event" else Close(1011)
         cases.append(_case(f"{first['type']} before Connect", first, ending))
-    cases.append(_case("a Connect of upper case", {**_CONNECT, "sessionId":
-        _CONNECT["sessionId"].upper()}, Alive()))  # fmt: skip
-    cases.append(_case("a Connect with a reason of a megabyte", {**_CONNECT, "lastCloseReason":
-        "\u00e9" * 500_000}, Alive()))  # fmt: skip
+    cases.append(
+        _case(
+            "a Connect of upper case",
+            {**_CONNECT, "sessionId": _CONNECT["sessionId"].upper()},
+            Alive(),
+        )
+    )
+    cases.append(
+        _case(
+            "a Connect with a reason of a megabyte",
+            {**_CONNECT, "lastCloseReason": "\u00e9" * 500_000},
+            Alive(),
+        )
+    )
     return cases
 
 
@@ -273,28 +302,56 @@ def _bombs() -> list[FrameCase]:
     return [
         FrameCase(name, lambda build=build: text(build()), Close(1009))
         for name, build in (
-            ("4 million empty arrays", lambda: b'{"type":"Event","eventType":"x","event":['
-                + b"[]," * (4 * million) + b"0]}"),
-            ("4 million empty objects", lambda: b'{"type":"Event","eventType":"x","event":['
-                + b"{}," * (4 * million) + b"0]}"),
-            ("10 million numbers", lambda: b'{"type":"Event","eventType":"x","event":['
-                + b"1," * (10 * million) + b"0]}"),
-            ("5 million strings", lambda: b'{"type":"Event","eventType":"x","event":['
-                + b'"a",' * (5 * million) + b"0]}"),
-            ("a million names", lambda: b'{"type":"Event","eventType":"x","event":{'
-                + b",".join([b'"%d":0' % n for n in range(million + 1)]) + b"}}"),
+            (
+                "4 million empty arrays",
+                lambda: (
+                    b'{"type":"Event","eventType":"x","event":[' + b"[]," * (4 * million) + b"0]}"
+                ),
+            ),
+            (
+                "4 million empty objects",
+                lambda: (
+                    b'{"type":"Event","eventType":"x","event":[' + b"{}," * (4 * million) + b"0]}"
+                ),
+            ),
+            (
+                "10 million numbers",
+                lambda: (
+                    b'{"type":"Event","eventType":"x","event":[' + b"1," * (10 * million) + b"0]}"
+                ),
+            ),
+            (
+                "5 million strings",
+                lambda: (
+                    b'{"type":"Event","eventType":"x","event":[' + b'"a",' * (5 * million) + b"0]}"
+                ),
+            ),
+            (
+                "a million names",
+                lambda: (
+                    b'{"type":"Event","eventType":"x","event":{'
+                    + b",".join([b'"%d":0' % n for n in range(million + 1)])
+                    + b"}}"
+                ),
+            ),
         )
-    ]  # fmt: skip
+    ]
 
 
 def _not_bombs() -> list[FrameCase]:
     """What only looks like one: a text that is full of commas and brackets."""
     return [
-        FrameCase(name, lambda inside=inside: text(
-            b'{"type":"Mutation","requestId":1,"udfPath":"values:change","args":[{"value":"'
-            + inside * 2_000_000 + b'"}]}'), Alive('"success":true'))
+        FrameCase(
+            name,
+            lambda inside=inside: text(
+                b'{"type":"Mutation","requestId":1,"udfPath":"values:change","args":[{"value":"'
+                + inside * 1_300_000
+                + b'"}]}'
+            ),
+            Alive('"success":true'),
+        )
         for name, inside in (("a text of commas", b"[,"), ("a text of quotes", b'\\",'))
-    ]  # fmt: skip
+    ]
 
 
 def _json_texts() -> list[FrameCase]:

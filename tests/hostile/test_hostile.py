@@ -1,9 +1,24 @@
 """What clients of bad will send is answered as the specifications say, and nobody else feels it."""
 
+from collections import Counter
+
 import pytest
 
-from tests.hostile import frames, messages
-from tests.hostile.wire import Alive, FrameCase, Target, bytes_of, judge, run_all, text, unmoved
+from tests.hostile import bodies, frames, messages, requests, upgrades, values
+from tests.hostile.wire import (
+    CANARY,
+    Alive,
+    FrameCase,
+    RequestCase,
+    Target,
+    bytes_of,
+    judge,
+    judge_answer,
+    request,
+    run_all,
+    text,
+    unmoved,
+)
 from tests.server.stand_in import masked
 
 pytestmark = pytest.mark.slow
@@ -45,3 +60,58 @@ async def test_a_message_after_a_close_is_not_heard(target: Target):
         text({"type": "Mutation", **call, "requestId": 1}), wanted="result"
     )
     assert b'"result":1.0' in b"".join(said.texts)
+
+
+async def ask_all(target: Target, cases: list[RequestCase]) -> None:
+    async def run(case: RequestCase) -> str | None:
+        return judge_answer(await target.ask(bytes_of(case.data)), case)
+
+    async with unmoved(target):
+        await run_all(cases, run)
+
+
+async def test_j9_upgrades_that_break_the_rules_are_refused(target: Target):
+    await ask_all(target, upgrades.CASES)
+
+
+async def test_j9_calls_that_are_none_are_refused(target: Target):
+    await ask_all(target, bodies.CASES)
+
+
+async def test_j9_requests_that_are_none_are_refused(target: Target):
+    await ask_all(target, requests.CASES)
+
+
+async def test_values_that_are_none_fail_their_call_alone(target: Target):
+    async def run(case: values.ValueCase) -> str | None:
+        add = (
+            b'{"type":"Add","queryId":0,"udfPath":"values:ask","args":[{"value":'
+            + case.json
+            + b"}]}"
+        )
+        edit = (
+            b'{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":['
+            + add
+            + b"]}"
+        )
+        wanted = f'"value":{case.back.decode()},"logLines"' if case.back else "QueryFailed"
+        said = await target.converse(text(edit), wanted=wanted)
+        return judge(said, Alive(wanted if case.back else case.why))
+
+    async with unmoved(target):
+        await run_all(values.CASES, run)
+
+
+async def test_j11_what_it_was_sent_is_in_no_metric(target: Target):
+    answer = await target.ask(request("GET", "/metrics"))
+    assert answer is not None
+    assert CANARY.encode() not in answer[2]
+
+
+def test_there_are_five_hundred_cases():
+    talks = (frames.CASES, messages.CASES, messages.BEFORE_CONNECT, values.CASES)
+    groups = (*talks, upgrades.CASES, bodies.CASES, requests.CASES)
+    assert sum(map(len, groups)) >= 500
+    for group in groups:
+        names = Counter(case.name for case in group)
+        assert [name for name, count in names.items() if count > 1] == []
