@@ -24,7 +24,7 @@ from bench.peers.contenders import (
 )
 from bench.peers.install import install
 from bench.processes import allow_files, floor_command, floor_number, flow_command, started
-from bench.report import Options, Section, median, percentile
+from bench.report import Cell, Options, Section, median, percentile
 from bench.transfers import Accounts, Found, Loop
 from bench.wire import Hub, LoadError
 
@@ -32,6 +32,8 @@ _AUDIENCES: Final = (1, 100, 1000)
 _BOARDS: Final = ((100, 0), (200, 155))
 _FILES: Final = 4096
 _FLOW: Final = "Flow"
+_RAW: Final = "raw sockets"
+_SQLITE: Final = "SQLite alone"
 
 WHAT_THEY_DO: Final = (
     "All servers run one process on the first core, the load on the second, in turns.",
@@ -80,6 +82,16 @@ def _pocketbase(program: list[str], folder: Path) -> list[str]:
     return [*program, "serve", f"--http=127.0.0.1:{port}", where]
 
 
+def _note_goal(rows: list[dict[str, Cell]], figure: str, *, floor: str | None, most: bool) -> None:
+    """Say beside Flow's figure whether it is ahead of every peer's."""
+    peers = {row["server"]: row[figure] for row in rows if row["server"] != floor}
+    figures = {name: number for name, number in peers.items() if isinstance(number, float)}
+    best = (max if most else min)(figures, key=lambda name: figures[name])
+    for row in rows:
+        ahead = "yes" if best == _FLOW else f"NO, {best}"
+        row["goal"] = f"ahead of all: {ahead}" if row["server"] == _FLOW else None
+
+
 # --- Fan-out -------------------------------------------------------------------------------------
 
 
@@ -109,11 +121,11 @@ def _measure_fanout(
     for contender in contenders:
         Rounds(contender).measure(0.0)
     floor.admit(count, contenders[0].watchers[0].transition_bytes)
-    rounds["raw sockets"] = Rounds(floor)
+    rounds[_RAW] = Rounds(floor)
     for _ in range(options.rounds):
         for each in rounds.values():
             each.measure(options.round_seconds)
-    least = percentile(rounds["raw sockets"].seconds, 0.5)
+    least = percentile(rounds[_RAW].seconds, 0.5)
     for name, each in rounds.items():
         p50 = percentile(each.seconds, 0.5)
         section.rows.append(
@@ -127,6 +139,7 @@ def _measure_fanout(
                 "CPU us each": median(each.cpu_us),
             }
         )
+    _note_goal(section.rows[-len(rounds) :], "p50 ms", floor=_RAW, most=False)
     for contender in contenders:
         contender.dismiss()
     floor.dismiss()
@@ -184,7 +197,8 @@ def _measure_moves(
     for name, these in found.items():
         rate = median(these.per_second)
         _add_moves(section, name, writers, audience, rate, flow, these)
-    _add_moves(section, "SQLite alone", writers, audience, least, flow, None)
+    _add_moves(section, _SQLITE, writers, audience, least, flow, None)
+    _note_goal(section.rows[-len(found) - 1 :], "moves/s", floor=_SQLITE, most=True)
 
 
 def _add_moves(
@@ -226,16 +240,17 @@ def _move_for(contender: Contender, writers: int, seconds: float, found: Through
         contender.move(each)
     while time.perf_counter() < begun + seconds:
         contender.hub.poll()
+    hub, name = contender.hub, contender.name
+    # To the last answer, since some servers answer in large groups, after seconds of silence.
+    hub.wait(lambda: all(each.answers == each.requests for each in crew), f"{name}'s last answers")
     taken = time.perf_counter() - begun
     made = sum(each.answers for each in crew) - answered
     spent_ns = contender.server.cpu_ns() - cpu_ns
     shown = sum(watcher.transitions for watcher in contender.watchers) - shown
-    hub, name = contender.hub, contender.name
-    hub.wait(lambda: all(each.answers == each.requests for each in crew), f"{name}'s last answers")
     contender.moved = None
     hub.wait(contender.has_caught_up, f"{name}'s newest state", 60.0)
-    found.per_second.append(max(made, 1) / taken)
-    found.cpu_us.append(spent_ns / 1000 / max(made, 1))
+    found.per_second.append(made / taken)
+    found.cpu_us.append(spent_ns / 1000 / made)
     if contender.watchers:
         found.shown_per_second.append(shown / len(contender.watchers) / taken)
 
@@ -315,3 +330,4 @@ def _measure_transfers(
                     "CPU us each": median(these.cpu_us),
                 }
             )
+        _note_goal(section.rows[-len(found) :], "transfers/s", floor=None, most=True)
