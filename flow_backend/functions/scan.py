@@ -70,10 +70,14 @@ class Scan(Generic[D]):
         # As rows() does, in one generator for two: most scans are not filtered.
         opened, rows = self._open(self.bounds)
         read, cls = self.db.budget.read, self._cls
-        for row in rows:
-            opened.last = row
-            read(1, len(row[3]))
-            yield stored_row(cls, row)
+        try:
+            for row in rows:
+                opened.last = row
+                read(1, len(row[3]))
+                yield stored_row(cls, row)
+        except (Interrupted, InterruptedRead):
+            opened.exhausted = True
+            raise
         opened.exhausted = True
 
     def admits(self, row: StoredRow) -> D | None:

@@ -7,7 +7,7 @@ import pytest
 from tests.effort import FULL, SEED, cases
 from tests.histories.world import run_seed
 
-TRANSACTIONS = 300 if FULL else 100
+TRANSACTIONS = 300 if FULL else 60
 
 
 def run_seeds(first: int, count: int, transactions: int, **kinds: float) -> Counter[str]:

@@ -46,6 +46,7 @@ MATCHER: Final[Mapping[str, tuple[str, ...]]] = {
         "Scan.desc",
         "Scan.filter",
         "Scan.admits",
+        "Scan.__iter__",
         "Scan.rows",
         "Scan.collect",
         "Scan.take",
@@ -175,6 +176,19 @@ def test_e_every_mutant_of_the_matcher_is_noticed(module: str) -> None:
             survivors.append(f"{mutant.name}\n{mutant.diff}")
 
     assert not survivors, "\n\n".join([f"{len(survivors)} survive:", *survivors])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", MATCHER)
+def test_e_what_notices_mutants_passes_the_original(module: str) -> None:
+    """Else every mutant would be noticed."""
+    engine = Engine()
+    try:
+        for check in _checks(engine, module, 5):
+            with bounded(10):
+                check()
+    finally:
+        engine.close()
 
 
 def test_e_no_excuse_is_out_of_date() -> None:
