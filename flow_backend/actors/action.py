@@ -32,6 +32,14 @@ class FailedCall(FunctionError):
     """A function that an action called has failed; the message is what a client would be told."""
 
 
+@define(eq=False)
+class _Running:
+    """An action that was taken, and how to stop it."""
+
+    message: RunAction
+    scope: trio.CancelScope = field(factory=trio.CancelScope)
+
+
 @define(kw_only=True)
 class ActionActor:
     """Runs actions: trio coroutines, at most ``running_max`` at once; the others wait their turn.
@@ -48,39 +56,42 @@ class ActionActor:
     running_max: int = 64
     seconds_max: float = 600.0
     depth_max: int = 8
-    _running: dict[int, RunAction] = field(factory=dict[int, RunAction])
-    _turns: trio.Semaphore | None = None
+    at: RunAction | None = None
+    _running: "dict[int, _Running]" = field(factory=lambda: dict[int, _Running]())
     actions: int = 0
 
     @property
     def running(self) -> int:
-        """How many actions are under way."""
+        """How many actions are under way, or wait for their turn."""
         return len(self._running)
 
     async def run(self) -> None:
         """Work for ever."""
-        turns = self._turns = trio.Semaphore(self.running_max)
+        turns = trio.Semaphore(self.running_max)
         async with trio.open_nursery() as nursery:
             while True:
                 message = await self.inbox.receive()
+                # Noted before any wait: if this actor fails meanwhile, its sender is told.
                 self.actions += 1
-                # From here on it is answered, whatever fails.
-                self._running[self.actions] = message
+                running = self._running[self.actions] = _Running(message)
                 await turns.acquire()
-                nursery.start_soon(self._act, self.actions, message)
+                nursery.start_soon(self._act, self.actions, running, turns)
 
-    async def _act(self, number: int, message: RunAction) -> None:
+    async def _act(self, number: int, running: "_Running", turns: trio.Semaphore) -> None:
         try:
-            result = await self._bounded(message.call)
+            result = await self._bounded(running)
         finally:
-            if self._turns is not None:
-                self._turns.release()
-        # One that is cancelled stays, for whoever abandons it; one that was abandoned is answered.
+            turns.release()
+        # What was abandoned meanwhile is answered, and must not be answered again.
         if self._running.pop(number, None) is not None:
-            message.reply_to.put(ActionDone(message.request_id, result))
+            self.at = running.message
+            running.message.reply_to.put(ActionDone(running.message.request_id, result))
+            self.at = None
 
-    async def _bounded(self, call: Call) -> Done | Refused:
-        with trio.move_on_after(self.seconds_max) as scope:
+    async def _bounded(self, running: "_Running") -> Done | Refused:
+        call = running.message.call
+        with running.scope as scope:
+            scope.deadline = trio.current_time() + self.seconds_max
             return await self._run(call, 0)
         assert scope.cancelled_caught, call.path
         return Refused(f"{call.path} took longer than {self.seconds_max:g} s and was ended")
@@ -129,7 +140,10 @@ class ActionActor:
         return done.outcome.result
 
     def abandon(self, reason: str) -> None:
-        """After a crash or at the end: tell those whose action was under way."""
-        for message in self._running.values():
-            message.reply_to.put(ActionDone(message.request_id, Refused(reason)))
+        """After a failure or at the end: stop what is under way, and tell those who asked."""
+        abandoned = list(self._running.values())
         self._running.clear()
+        for running in abandoned:
+            running.scope.cancel()
+            message = running.message
+            message.reply_to.put(ActionDone(message.request_id, Refused(reason)))

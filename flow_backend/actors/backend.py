@@ -9,6 +9,7 @@ import trio
 from attrs import define, field, frozen
 
 from flow_backend.actors.action import ActionActor
+from flow_backend.actors.blame import Asked
 from flow_backend.actors.durations import Durations
 from flow_backend.actors.frontier import Frontier
 from flow_backend.actors.gate import Gate
@@ -16,6 +17,8 @@ from flow_backend.actors.mailbox import Mailbox, Reply
 from flow_backend.actors.messages import (
     ActionDone,
     Call,
+    ChangeIdentity,
+    ChangeQueries,
     MutationDone,
     MutationMessage,
     NotDone,
@@ -25,6 +28,7 @@ from flow_backend.actors.messages import (
     RunAction,
     RunMutation,
     SessionKey,
+    Subscribe,
     TableLost,
     TableMessage,
     Transport,
@@ -34,9 +38,9 @@ from flow_backend.actors.outbox import FrameCache, Outbox, TextFrame
 from flow_backend.actors.query import QueryActor
 from flow_backend.actors.reading import ReadPool, open_pool
 from flow_backend.actors.session import Authenticated, SessionActor, SessionLimits
-from flow_backend.actors.supervisor import RestartIntensity, Supervisor
+from flow_backend.actors.supervisor import Kept, RestartIntensity, Supervisor
 from flow_backend.actors.table import TableActor
-from flow_backend.errors import AuthRejected, Overloaded
+from flow_backend.errors import AuthRejected, FlowError, Overloaded
 from flow_backend.functions.context import NOBODY, Caller
 from flow_backend.functions.in_flight import InFlight, Unnoted
 from flow_backend.functions.limits import Deadlines, Limits
@@ -113,6 +117,9 @@ class Backend:
     gate: Gate = field(factory=Gate)
     sessions: dict[SessionKey, SessionActor] = field(factory=dict[SessionKey, SessionActor])
     newest_of: dict[SessionId, SessionKey] = field(factory=dict[SessionId, SessionKey])
+    session_crashes: int = 0
+    session_crash_alerts: int = 0
+    _session_intensity: RestartIntensity = field(factory=lambda: RestartIntensity(100, 60.0))
     _last_session: int = 0
     stopping: bool = False
 
@@ -214,6 +221,7 @@ class Backend:
             limits=self.settings.session,
             newest_of=self.newest_of,
             gate=self.gate,
+            on_crash=self._session_crashed,
         )
         self.sessions[key] = session
         if self.stopping:
@@ -221,7 +229,6 @@ class Backend:
         try:
             await session.run()
         except Exception as error:
-            logger.exception("a session failed")
             session.crash(error)
         finally:
             del self.sessions[key]
@@ -241,22 +248,57 @@ class Backend:
             "actions_running": self.action.running,
             **{f"storage_{name}_total": count for name, count in self.storage.troubles.items()},
             "actor_restarts_total": self.supervisor.restarts,
+            "session_crashes_total": self.session_crashes,
+            "session_crash_alerts_total": self.session_crash_alerts,
         }
 
     # --- Mending -----------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start all actors."""
+        """Start all actors.
+
+        Source: the guarantees, "Supervision".
+        """
         start = self.supervisor.start
-        start("mutations", self.mutation.run, self._mutation_failed, RestartIntensity(3, 60.0))
+        self.mutation.on_restart = self._writer_is_back
+        queries = Kept(
+            name="queries",
+            run=self._run_queries,
+            recover=self._queries_failed,
+            at=lambda: self.query_actor.at,
+        )
+        start(
+            Kept(
+                name="mutations",
+                run=self.mutation.run,
+                recover=self.mutation.fail,
+                intensity=RestartIntensity(3, 60.0),
+                at=lambda: self.mutation.culprit,
+            )
+        )
         for name, table in self.tables.items():
-            recover = self._table_recovery(name)
-            start(f"table {name}", table.run, recover, RestartIntensity())
-        start("queries", self._run_queries, self._queries_failed, RestartIntensity())
-        start("actions", self.action.run, self._actions_failed, RestartIntensity())
-        start("outbox", self.outbox.run, lambda: None, RestartIntensity())
-        start("snapshots", self.pool.run, lambda: None, RestartIntensity())
-        start("tokens", self._expire_tokens, lambda: None, RestartIntensity())
+            start(self._kept_table(name, table, queries))
+        start(queries)
+        start(
+            Kept(
+                name="actions",
+                run=self.action.run,
+                recover=self._actions_failed,
+                at=lambda: self.action.at,
+            )
+        )
+        start(Kept(name="outbox", run=self.outbox.run))
+        start(Kept(name="snapshots", run=self.pool.run))
+        start(Kept(name="tokens", run=self._expire_tokens))
+
+    def _kept_table(self, name: TableName, table: TableActor, queries: Kept) -> Kept:
+        return Kept(
+            name=f"table {name}",
+            run=table.run,
+            recover=lambda: self._table_failed(name),
+            at=lambda: table.at,
+            beyond=queries,
+        )
 
     async def _run_queries(self) -> None:
         # Looked up anew, since a failed one is replaced.
@@ -268,26 +310,45 @@ class Backend:
             for session in list(self.sessions.values()):
                 session.expire()
 
-    def _mutation_failed(self) -> None:
+    def _session_crashed(self) -> None:
+        """Count it. Each takes only its own socket along, but many in a minute are an outage."""
+        self.session_crashes += 1
+        if not self._session_intensity.allows(self.runtime.monotonic()):
+            self._session_intensity.forget()
+            self.session_crash_alerts += 1
+            logger.critical(
+                "more than 100 sessions failed within a minute: somebody has to look",
+                crashes=self.session_crashes,
+            )
+
+    def _writer_is_back(self) -> tuple[SessionKey, ...]:
         # It may have committed and not told: then no table has compared those writes.
         for name in self.tables:
-            self._table_recovery(name)()
-        self.mutation.abandon("The writer failed; send it again.", tuple(self.sessions))
+            self._table_failed(name)
+        # Some may have been answered, and wait for the transition that shows it.
+        return tuple(self.sessions)
 
     def _actions_failed(self) -> None:
         self.action.abandon("Interrupted: the server's actions failed and were started again.")
 
-    def _table_recovery(self, name: TableName) -> Callable[[], None]:
-        def recover() -> None:
-            last_ts = self.mutation.writer.last_ts
-            self.tables[name].reset(last_ts)
-            self.query_actor.inbox.put(TableLost(name, last_ts))
-
-        return recover
+    def _table_failed(self, name: TableName) -> None:
+        table, last_ts = self.tables[name], self.mutation.writer.last_ts
+        refused = table.at.query if isinstance(table.at, Subscribe) else None
+        table.reset(last_ts)
+        self.query_actor.inbox.put(TableLost(name, last_ts, refused))
 
     def _queries_failed(self) -> None:
         """Begin with no live query at all; every session is asked to tell its own again."""
         failed = self.query_actor
+        match failed.at:
+            case Asked() as asked:
+                failed.poison[asked] = None
+            case ChangeQueries(at_fault) | ChangeIdentity(at_fault):
+                # It would be told the same again: the one who said it is to come back.
+                if (told_by := self.sessions.get(at_fault)) is not None:
+                    told_by.crash(FlowError("the queries failed at what it told"))
+            case _:
+                pass
         failed.inbox.clear()
         failed.snapshot.end()
         last_ts = self.mutation.writer.last_ts
@@ -308,6 +369,7 @@ class Backend:
             ),
             live=failed.live.successor(),
             session_queries_max=failed.session_queries_max,
+            poison=failed.poison,
         )
         for session in list(self.sessions.values()):
             session.put(Resubscribe())

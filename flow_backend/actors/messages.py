@@ -195,11 +195,13 @@ class Invalidated:
 class TableLost:
     """A table's actor was started again and knows no subscriptions: its readers count as met.
 
-    No commit up to ``ts`` will be compared by it any more.
+    No commit up to ``ts`` will be compared by it any more. ``refused`` is the query whose
+    subscription it failed at: it must not be told that again.
     """
 
     table: TableName
     ts: CommitTs
+    refused: LiveQueryId | None = None
 
 
 @frozen

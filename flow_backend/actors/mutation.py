@@ -1,7 +1,7 @@
 """The writer's actor: every mutation gets its place in the order of commits here."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 from attrs import define, field
@@ -23,12 +23,29 @@ from flow_backend.errors import NotCommitted
 from flow_backend.functions.runner import Runner
 from flow_backend.runtime import Runtime, Worker
 from flow_backend.storage.base import Committed as Batch
-from flow_backend.storage.base import Done, Executed, Job, Refused, TableName, Transaction, Writer
+from flow_backend.storage.base import (
+    Done,
+    Executed,
+    Job,
+    Outcome,
+    Refused,
+    TableName,
+    Transaction,
+    Writer,
+)
 from flow_backend.values.timestamp import CommitTs
 
 logger = structlog.get_logger()
 
 _TRY_AGAIN = "Nothing of it was written; send it again."
+_FAILED_AT_THIS = (
+    "[Server Error] The server's writer failed at just this mutation; nothing of it was written. "
+    "Do not send it again as it is; the server's log names the fault."
+)
+_OUTCOME_UNKNOWN = (
+    "[Server Error] The server's writer failed, and whether this mutation was made is not known. "
+    "Look at the data; with an idempotency key a request can be sent again safely."
+)
 
 
 @define
@@ -77,7 +94,14 @@ class MutationActor:
     size: BatchSize = field(factory=BatchSize)
     maintain_seconds: float = 1.0
     in_flight: list[RunMutation] = field(factory=list[RunMutation])
+    # Called when the writer has begun anew; gives the sessions that are to get a transition.
+    on_restart: Callable[[], tuple[SessionKey, ...]] = tuple
+    at: MutationMessage | None = None
     _marks: deque[MarkPast] = field(factory=deque[MarkPast])
+    _committed: Batch | None = None
+    _failed: bool = False
+    _is_alone: bool = False
+    _careful: int = 0
     _maintained_at: float = 0.0
     _unmaintained: bool = True
     published_ts: CommitTs = field(init=False)
@@ -89,19 +113,32 @@ class MutationActor:
 
     async def run(self) -> None:
         """Work for ever."""
+        if self._failed:
+            await self._start_again()
         while True:
             # What waited together commits together: one hop to the writer's thread, one fsync.
-            batch = await self.inbox.receive_batch(self.size.next())
+            batch = await self.inbox.receive_batch(self._next_size())
             # From here on each of them is answered, whatever fails.
-            self.in_flight = [each for each in batch if isinstance(each, RunMutation)]
-            self._marks = deque(each for each in batch if isinstance(each, MarkPast))
-            assert len(self.in_flight) + len(self._marks) == len(batch), batch
+            self._take(batch)
             while self._marks:
                 await self._mark_past(self._marks[0])
                 self._marks.popleft()
             if self.in_flight:
                 await self._commit(self.in_flight)
             await self._maintain()
+
+    def _take(self, batch: list[MutationMessage]) -> None:
+        self._committed = self.at = None
+        self._is_alone = len(batch) == 1
+        self.in_flight = [each for each in batch if isinstance(each, RunMutation)]
+        self._marks = deque(each for each in batch if isinstance(each, MarkPast))
+        assert len(self.in_flight) + len(self._marks) == len(batch), batch
+
+    def _next_size(self) -> int:
+        if self._careful:
+            self._careful -= 1
+            return 1
+        return self.size.next()
 
     async def _commit(self, requests: list[RunMutation]) -> None:
         took: list[tuple[str, float]] = []
@@ -112,6 +149,7 @@ class MutationActor:
             logger.exception("a batch was not committed", mutations=len(jobs))
             self._answer_not_done(requests, f"{error} {_TRY_AGAIN}")
             return
+        self._committed = batch
         for path, seconds in took:  # Those that had run before did not run again.
             self.durations.learn(path, seconds)
         self._answer(requests, batch)
@@ -151,9 +189,11 @@ class MutationActor:
         clock = self.runtime.monotonic
 
         def run(transaction: Transaction) -> Done | Refused:
+            self.at = request
             started = clock()
             result = runner.mutation(call.path, call.args, call.caller, transaction, interrupt)
             took.append((call.path, clock() - started))
+            self.at = None
             return result
 
         return Job(run, request.request)
@@ -161,19 +201,24 @@ class MutationActor:
     def _answer(self, requests: list[RunMutation], batch: Batch) -> None:
         # The answers go out before any table hears, so that no transition can overtake them.
         for request, outcome in zip(requests, batch.outcomes, strict=True):
+            self.at = request
             request.reply_to.put(MutationDone(request.request_id, outcome))
+        self.at = None
         self.in_flight = []
         self.commits += 1
         self.mutations += len(requests)
 
     def _answer_not_done(self, requests: list[RunMutation], reason: str) -> None:
-        # What such a client has sent after it must not overtake it: it is sent again, in order.
-        sessions = {each.session for each in requests if each.session is not None}
-        if sessions:
-            self.inbox.withdraw(lambda message: message.session in sessions)
+        self._withdraw_behind(requests)
         for request in requests:
             request.reply_to.put(NotDone(request.request_id, reason))
         self.in_flight = []
+
+    def _withdraw_behind(self, requests: list[RunMutation]) -> None:
+        """Let nothing that a client has sent after these overtake them: all is sent again."""
+        sessions = {each.session for each in requests if each.session is not None}
+        if sessions:
+            self.inbox.withdraw(lambda message: message.session in sessions)
 
     async def _publish(self, batch: Batch, requests: list[RunMutation]) -> None:
         for name, writes in batch.writes.items():
@@ -190,6 +235,7 @@ class MutationActor:
         self.queries.put(message)
 
     async def _mark_past(self, message: MarkPast) -> None:
+        self.at = message
         ts, newest = message.ts, self.writer.last_ts
         if ts > newest:
             try:
@@ -199,6 +245,7 @@ class MutationActor:
                 return
             logger.warning("a client had seen a later state: history was cut", seen=ts, now=newest)
         self._tell(Committed(newest, {}, (message.session,)))
+        self.at = None
 
     async def _maintain(self) -> None:
         """Checkpoint in the first idle moment, and not more than once in a while."""
@@ -209,19 +256,77 @@ class MutationActor:
             return
         try:
             await self.worker.run(self.writer.maintain)
-        except NotCommitted:
+        except NotCommitted as error:
             # What is old is pruned some other time; nothing was promised.
-            logger.exception("the upkeep was not done")
+            logger.warning("the upkeep was not done", error=str(error))
         self._maintained_at = self.runtime.monotonic()
         self._unmaintained = False
 
-    def abandon(self, reason: str, sessions: tuple[SessionKey, ...]) -> None:
-        """After a crash: tell those whose mutation was under way. None is given to the next actor.
+    # --- After a failure -------------------------------------------------------------------------
 
-        A client that sends it again is answered by the request record, if it was committed. All
-        ``sessions`` get a transition, since some may have been answered and wait for it.
+    @property
+    def culprit(self) -> MutationMessage | None:
+        """What the actor was at when it failed, if that is known."""
+        if self.at is None and self._is_alone and self.in_flight:
+            return self.in_flight[0]
+        return self.at
+
+    def fail(self) -> None:
+        """Note a failure: the next ``run`` begins with finding out what became of the requests."""
+        self._failed = True
+        # One at a time for a while: should it fail again, the one that it fails at is known.
+        self._careful = self.size.most
+
+    async def _start_again(self) -> None:
+        """Read anew what is on disk, and tell those whose request was under way what became of it.
+
+        None of them is run again here. A client sends again what was certainly not committed.
         """
-        self._answer_not_done(self.in_flight, reason)
+        requests = self._unanswered()
+        keys = [each.request for each in requests if each.request is not None]
+        found = await self.worker.run(lambda: self.writer.start_again(keys))
+        self._failed = False
+        sessions = self.on_restart()
+        culprit = self.culprit
+        for request in requests:
+            outcome = found.get(request.request) if request.request is not None else None
+            # Without an id of its own it may be among what was committed and never told.
+            certain = request.request is not None or self.writer.last_ts == self.published_ts
+            _tell_safely(request, self._fate(request, outcome, request is culprit, certain))
         while self._marks:
-            self._marks.popleft().reply_to.put(NotDone(None, reason))
+            self._marks.popleft().reply_to.put(NotDone(None, f"The writer failed. {_TRY_AGAIN}"))
+        self.in_flight, self._committed, self.at = [], None, None
         self._tell(Committed(self.writer.last_ts, {}, sessions))
+
+    def _unanswered(self) -> list[RunMutation]:
+        """Give those in flight that were not answered before the failure."""
+        requests = self.in_flight
+        if self._committed is not None and self.at in requests:
+            return requests[requests.index(self.at) :]
+        return requests
+
+    def _fate(
+        self, request: RunMutation, recorded: Outcome | None, is_culprit: bool, is_certain: bool
+    ) -> MutationDone | NotDone:
+        """Say what became of a request; ``is_certain`` says that without a record it is not there.
+
+        What the actor failed at gets an error that is an answer: sent again, it would fail again.
+        """
+        if self._committed is not None:
+            number = self.in_flight.index(request)
+            return MutationDone(request.request_id, self._committed.outcomes[number])
+        if recorded is not None:
+            return MutationDone(request.request_id, recorded)
+        if is_certain and not is_culprit:
+            self._withdraw_behind([request])
+            return NotDone(request.request_id, f"The writer failed. {_TRY_AGAIN}")
+        text = _FAILED_AT_THIS if is_certain else _OUTCOME_UNKNOWN
+        return MutationDone(request.request_id, Outcome(Refused(text), None))
+
+
+def _tell_safely(request: RunMutation, message: MutationDone | NotDone) -> None:
+    try:
+        request.reply_to.put(message)
+    except Exception as error:
+        # Perhaps it was this that the actor failed at; the others must hear nevertheless.
+        logger.error("an answer could not be given", error=type(error).__name__)  # noqa: TRY400

@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import structlog
 import trio
 from attrs import define, field
 
@@ -12,8 +11,6 @@ from flow_backend.actors.messages import Frame, Round
 from flow_backend.runtime import Runtime
 from flow_backend.sync.codec import transition_parts
 from flow_backend.sync.messages import Version
-
-logger = structlog.get_logger()
 
 TextFrame = Callable[[Sequence[bytes]], Frame]
 """Puts a WebSocket header before a message's parts."""
@@ -133,7 +130,6 @@ class Outbox:
                 try:
                     session.flush()
                 except Exception as error:
-                    logger.exception("a session's outgoing side failed")
                     session.crash(error)
                 since_look += 1
                 if since_look == _SESSIONS_A_LOOK:

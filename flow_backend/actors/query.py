@@ -7,6 +7,7 @@ import orjson
 import trio
 from attrs import define, field
 
+from flow_backend.actors.blame import Asked
 from flow_backend.actors.durations import FAST_SECONDS, Durations
 from flow_backend.actors.frontier import Frontier
 from flow_backend.actors.live import LiveQueries, LiveQuery, Watcher
@@ -47,6 +48,16 @@ from flow_backend.values.timestamp import CommitTs
 from flow_backend.values.value import JsonValue
 
 _MESSAGES_AT_ONCE = 1000
+_REFUSED = QueryResult(
+    query_failed_body(
+        "[Server Error] The server failed at just this query, and runs it no more until it is "
+        "started anew; its log names the fault.",
+        (),
+        None,
+        None,
+    ),
+    False,
+)
 _SLICE_SECONDS = 0.004
 """For how long runs may keep the loop to themselves."""
 
@@ -79,6 +90,9 @@ class QueryActor:
     frontier: Frontier = field(factory=Frontier)
     wanting: dict[SessionKey, Watcher] = field(factory=dict[SessionKey, Watcher])
     session_queries_max: int = 1000
+    at: QueryMessage | Asked | None = None
+    # What this actor, or one before it, has failed at: it is not asked again.
+    poison: dict[Asked, None] = field(factory=dict[Asked, None])
     runs: int = 0
     rounds: int = 0
     _sliced_at: float = 0.0
@@ -92,14 +106,17 @@ class QueryActor:
         while True:
             for message in await self.inbox.receive_batch(_MESSAGES_AT_ONCE):
                 self._handle(message)
+            self.at = None
             while self._can_begin() and await self._round():
                 # What was told is written out before it is worked out anew: under load, clients
                 # get every n-th state, and the loop has time for mutations.
                 await self.outbox.wait_idle()
                 for message in self.inbox.take(_MESSAGES_AT_ONCE):
                     self._handle(message)
+                self.at = None
 
     def _handle(self, message: QueryMessage) -> None:
+        self.at = message
         match message:
             case Committed(_, _, sessions):
                 self.frontier.notice(message)
@@ -116,6 +133,7 @@ class QueryActor:
                 # None if it was started by an actor that has failed since.
                 ended = self._running.pop(ident, None)
                 if ended is not None and ident in self.live.by_id:  # Else nobody watches it.
+                    self.at = Asked(*ended.key[:2])
                     self._ended(ended, ts, run)
             case OpenSession():
                 self._open(message)
@@ -131,8 +149,10 @@ class QueryActor:
                 pass  # A round is tried after any message.
             case StorageFailed(error):
                 raise error
-            case TableLost(table, ts):
+            case TableLost(table, ts, refused):
                 self.frontier.lost(table, ts)
+                if refused is not None and refused in self.live.by_id:
+                    self._refuse(self.live.by_id[refused])
                 for live in self.live.readers_of(table):
                     self.live.meet(live)
             case _:
@@ -191,8 +211,14 @@ class QueryActor:
             # It nests deeper than can be written. Arguments that are none are refused by the call;
             # an error here would end what all clients watch.
             args, key = None, b"null"
+        asked = Asked(path, key)
+        if asked in self.poison:
+            self.live.watch_refused(watcher, add.query_id, _REFUSED)
+            return
+        message, self.at = self.at, asked
         call = Call(path, args, watcher.caller)
         self.live.watch(watcher, add.query_id, call, key, add.journal)
+        self.at = message
 
     def _unwatch(self, watcher: Watcher, query_id: QueryId) -> None:
         watcher.abandon_round()
@@ -204,6 +230,17 @@ class QueryActor:
         self.live.forget(live)
         for table in live.read_set:
             self._tell_unsubscribe(table, live)
+
+    def _refuse(self, live: LiveQuery) -> None:
+        """Give all who watch a query an error, and run it no more: an actor failed at it."""
+        self.poison[Asked(*live.key[:2])] = None
+        for watcher in list(live.watchers.values()):
+            for query_id in list(watcher.ids[live.id]):
+                watcher.abandon_round()
+                watcher.close(query_id)
+                self.live.watch_refused(watcher, query_id, _REFUSED)
+            self._want(watcher.session)
+        self._forget(live)
 
     def _change_identity(self, message: ChangeIdentity) -> None:
         watcher = self.watchers.get(message.session)
@@ -327,10 +364,12 @@ class QueryActor:
 
     async def _run_here(self, live: LiveQuery, ts: CommitTs) -> None:
         call = live.call
+        self.at = Asked(*live.key[:2])
         run = self.runner.query(
             call.path, call.args, call.caller, self.snapshot, live.journal, self.snapshot.interrupt
         )
         self._ended(live, ts, run)
+        self.at = None
         now = self.runtime.monotonic()
         if now - self._sliced_at > _SLICE_SECONDS:
             await trio.lowlevel.checkpoint()

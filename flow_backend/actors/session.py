@@ -9,6 +9,7 @@ import structlog
 import trio
 from attrs import define, field
 
+from flow_backend.actors.blame import shown
 from flow_backend.actors.gate import Gate
 from flow_backend.actors.mailbox import Mailbox
 from flow_backend.actors.messages import (
@@ -136,6 +137,7 @@ class SessionActor:
     limits: SessionLimits = field(factory=SessionLimits)
     gate: Gate = field(factory=Gate)
     newest_of: dict[SessionId, SessionKey] = field(factory=dict[SessionId, SessionKey])
+    on_crash: Callable[[], None] = lambda: None
     state: SyncState = field(factory=SyncState)
     caller: Caller = NOBODY
     session_id: SessionId | None = None
@@ -443,7 +445,9 @@ class SessionActor:
 
     def crash(self, error: Exception) -> None:
         """End with an internal error: the client reconnects and begins anew."""
-        del error
+        # Its text may quote what the client has sent.
+        logger.error("a session failed", error=shown(error))
+        self.on_crash()
         self.transport.close(INTERNAL, "InternalServerError")
         self._end()
 

@@ -81,6 +81,7 @@ class TableActor:
     inbox: Mailbox[TableMessage]
     queries: Put[Invalidated]
     ts: CommitTs = NO_COMMIT
+    at: TableMessage | None = None
     heard: int = 0
     _told: int = 0
     recent: RecentWrites = field(factory=lambda: RecentWrites(10_000))
@@ -93,7 +94,9 @@ class TableActor:
             messages = await self.inbox.receive_batch(_MESSAGES_AT_ONCE)
             met: dict[LiveQueryId, CommitTs] = {}
             for message in messages:
+                self.at = message
                 self._handle(message, met)
+            self.at = None
             if not len(self.inbox):
                 # Merged messages stand before older ones, so a number tells how far the table has
                 # listened only when nothing is left to hear.
@@ -104,6 +107,7 @@ class TableActor:
 
     def reset(self, ts: CommitTs) -> None:
         """Begin anew after a crash, knowing nothing: every run of before ``ts`` counts as met."""
+        self.at = None
         self.heard = self._told
         self.subscriptions = RangeMap[LiveQueryId]()
         self.since = {}

@@ -47,6 +47,7 @@ from flow_backend.records import frozen
 from flow_backend.runtime import Stopwatch, Watch
 from flow_backend.schema.document import Instant
 from flow_backend.storage.base import Done, InterruptedRead, Reader, Refused, TableName, Transaction
+from flow_backend.storage.failures import broken_invariant
 from flow_backend.values.encode import encode
 from flow_backend.values.sizes import format_size
 from flow_backend.values.value import JsonValue
@@ -299,6 +300,8 @@ class Runner:
             )
             return self.refusal(limit.with_traceback(error.__traceback__), path, call.log)
         except BaseException as error:  # Even sys.exit() of an app ends its own call only.
+            if (broken := broken_invariant(error)) is not None:
+                raise broken from error
             return self.refusal(error, path, call.log)
 
     def _find(self, path: str, kind: Kind, caller: Caller) -> Function[..., Any]:

@@ -277,6 +277,17 @@ class Writer(Protocol):
         """Commit an empty marker above ``ts`` (a client has seen more than we have; D5)."""
         ...
 
+    def start_again(self, keys: Sequence[RequestKey]) -> Mapping[RequestKey, Outcome]:
+        """Begin anew on a fresh connection, after a failure that nobody foresaw.
+
+        Nothing that was believed before is kept: what is not on disk is gone, and what is there is
+        made durable before it is read.
+
+        Returns: what became of those of these requests that are recorded.
+        Raises: StorageError if the disk fails, or holds less than it did.
+        """
+        ...
+
     def maintain(self) -> None:
         """Checkpoint, and prune the commit log and old request records. For idle moments."""
         ...

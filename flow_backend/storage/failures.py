@@ -29,9 +29,17 @@ class OutOfMemory(StorageError):
     exit_code: ClassVar[int] = 71
 
 
+class InvariantBroken(StorageError):
+    """An assertion of storage's own has failed: wrong is worse than down, so the process ends."""
+
+    exit_code: ClassVar[int] = 70
+
+
 class ReadFailed(FlowError):
     """The disk failed to give what was read; the same read may succeed later."""
 
+
+_STORAGE: Final = "flow_backend.storage."
 
 DAMAGED: Final = (apsw.CorruptError, apsw.NotADBError)
 
@@ -97,6 +105,22 @@ def unknown(error: apsw.Error) -> DiskFailed:
 def damaged() -> DatabaseDamaged:
     """Give the error for a damaged file, with what to do."""
     return DatabaseDamaged(f"the database is damaged. {HOW_TO_RESTORE}")
+
+
+def broken_invariant(error: BaseException) -> InvariantBroken | None:
+    """Give what an assertion that failed in storage becomes; None for any other error."""
+    trace = error.__traceback__
+    if not isinstance(error, AssertionError) or trace is None:
+        return None
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    frame = trace.tb_frame
+    if not str(frame.f_globals.get("__name__", "")).startswith(_STORAGE):
+        return None
+    return InvariantBroken(
+        f"storage found itself wrong, in {frame.f_code.co_name}, line {trace.tb_lineno} of "
+        f"{frame.f_globals['__name__']}: this is a fault of Flow's, please report it."
+    )
 
 
 def reason_of(error: apsw.Error) -> str:

@@ -11,6 +11,7 @@ from attrs import define, field
 from flow_backend.schema.table import TableSpec
 from flow_backend.storage.ballast import Ballast
 from flow_backend.storage.base import Snapshot, Storage, TableName, Writer
+from flow_backend.storage.connection import Connection
 from flow_backend.storage.files import Files, SystemFiles
 from flow_backend.storage.open import connect, open_database
 from flow_backend.storage.settings import DEFAULT_SETTINGS, StorageSettings
@@ -73,10 +74,14 @@ def open_files(
     Raises: StartError.
     """
     connection, stored, clock = open_database(files, tables, now_ns, settings)
+
+    def reconnect() -> Connection:
+        return connect(files, settings, read_only=False)
+
     troubles = Troubles(now_ns)
     ballast = Ballast(files, settings.ballast_bytes, now_ns)
     ballast.fill()
-    writer = StoredWriter(connection, stored, clock, now_ns, settings, troubles, ballast)
+    writer = StoredWriter(connection, stored, clock, now_ns, settings, troubles, ballast, reconnect)
     return SqliteStorage(files, stored, writer, settings, troubles, on_close)
 
 

@@ -82,6 +82,16 @@ class _Batch:
         return {name: rows for name, rows in writes.items() if rows}
 
 
+def _durable_clock(connection: Connection) -> Clock:
+    """Read the clock, after all that the log holds is surely on disk."""
+    # A commit syncs the whole log. A checkpoint would do, too, but waits for readers.
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("UPDATE _clock SET ts = ts")
+    connection.execute("COMMIT")
+    [row] = connection.execute("SELECT ts, created_at FROM _clock").fetchall()
+    return Clock(*cast("tuple[int, float]", row))
+
+
 def _merged(changes: Sequence[Change]) -> Iterable[Change]:
     """Give one change for each row, from its first before to its last after."""
     if len(changes) < 2:
@@ -114,23 +124,30 @@ class StoredWriter:
         settings: StorageSettings,
         troubles: Troubles,
         ballast: Ballast,
+        connect: Callable[[], Connection],
     ) -> None:
+        self._tables = tables
+        self._now_ns = now_ns
+        self._settings = settings
+        self._connect = connect
+        self._troubles = troubles
+        self._ballast = ballast
+        self._use(connection, clock)
+
+    def _use(self, connection: Connection, clock: Clock) -> None:
+        """Take a connection, and believe nothing but what it says."""
         self._connection = connection
         self._cursor = connection.cursor()
-        self._reader = TableReader(connection, tables, self._failed)
+        self._reader = TableReader(connection, self._tables, self._failed)
         self._rows = RecentRows()
         self._records = RequestRecords(connection)
         # What is on disk; while a batch runs, what it has drawn.
         self._clock = clock
         self._durable = Clock(clock.ts, clock.created_at)
-        self._now_ns = now_ns
-        self._settings = settings
         self._page_bytes = cast("int", connection.pragma("page_size"))
         self._log_bytes = 0
         # The error that ended the batch under way, whatever the mutation made of it.
         self._lost: apsw.Error | None = None
-        self._troubles = troubles
-        self._ballast = ballast
         connection.set_wal_hook(self._note_log_size)
 
     @property
@@ -184,6 +201,24 @@ class StoredWriter:
             raise self._refused(error) from error
         self._end()
         return self.last_ts
+
+    def start_again(self, keys: Sequence[RequestKey]) -> Mapping[RequestKey, Outcome]:
+        """Begin anew on a fresh connection, after a failure that nobody foresaw."""
+        self._troubles.check()
+        before = self._durable.ts
+        self._connection.close(True)
+        try:
+            connection = self._connect()
+            self._use(connection, _durable_clock(connection))
+        except apsw.Error as error:
+            raise self._troubles.of_commit(error) from error
+        if self._durable.ts < before:
+            self._troubles.fatal = failures.InvariantBroken(
+                f"the database is at timestamp {self._durable.ts}, but was at {before} before"
+            )
+            raise self._troubles.fatal
+        found = [(key, self._records.find(key)) for key in keys]
+        return {key: outcome for key, outcome in found if outcome is not None}
 
     def maintain(self) -> None:
         """Checkpoint, and prune the commit log and old request records."""

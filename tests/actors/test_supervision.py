@@ -181,9 +181,7 @@ async def test_connections_that_have_said_nothing_outlive_the_queries(
         assert len(on.backend.sessions) == 1
 
 
-@pytest.mark.parametrize(
-    ("fail", "most"), [(fail_table, 5), (fail_queries, 5), (fail_writer, 3), (fail_actions, 5)]
-)
+@pytest.mark.parametrize(("fail", "most"), [(fail_queries, 5), (fail_writer, 3), (fail_actions, 5)])
 async def test_past_its_restarts_the_process_ends(
     fail: Callable[[Stage], None], most: int, autojump_clock: MockClock
 ) -> None:
