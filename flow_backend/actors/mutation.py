@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import structlog
 from attrs import define, field
 
+from flow_backend.actors.blame import shown
 from flow_backend.actors.durations import Durations
 from flow_backend.actors.mailbox import Mailbox, Put
 from flow_backend.actors.messages import (
@@ -146,7 +147,9 @@ class MutationActor:
         try:
             batch = await self._run(requests, jobs, took)
         except NotCommitted as error:
-            logger.exception("a batch was not committed", mutations=len(jobs))
+            # A traceback would quote what is at hand, arguments among it.
+            said = f"{error} ({shown(error)})"
+            logger.error("a batch was not committed", mutations=len(jobs), error=said)  # noqa: TRY400
             self._answer_not_done(requests, f"{error} {_TRY_AGAIN}")
             return
         self._committed = batch

@@ -345,6 +345,41 @@ async def test_h_a_marker_that_waits_beside_a_failure_is_not_forgotten(
         assert isinstance(told[0], NotDone)
 
 
+@pytest.mark.parametrize("fails", ["crash", "full disk"])
+async def test_c3_what_was_sent_behind_a_mutation_that_was_not_done_waits_for_it(
+    fails: str, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one is sent again; the other, in the mailbox already, must not run before it."""
+    real = StoredWriter.execute
+    left = [True]
+
+    def execute(self: StoredWriter, jobs: Any) -> Executed:
+        if left and left.pop():
+            raise RuntimeError("a fault of ours") if fails == "crash" else NotCommitted("full")
+        return real(self, jobs)
+
+    monkeypatch.setattr(StoredWriter, "execute", execute)
+    async with stage(BackendSettings(batch_max=2)) as on:
+        client = on.client()
+        client.subscribe("s:entries", of="a")
+        await client.wait_results()
+
+        requests = [client.mutate("s:append", token=f"{n}", to="a") for n in range(3)]
+        ran: list[str] = []
+        run = Runner.mutation
+
+        def noted(self: Runner, path: str, args: Any, *rest: Any) -> Any:
+            ran.append(args["token"])
+            return run(self, path, args, *rest)
+
+        monkeypatch.setattr(Runner, "mutation", noted)
+        for request in requests:
+            await request.settled.wait()
+
+        assert ran[-3:] == ["0", "1", "2"]
+        assert client.results[0] == QueryOutcome(["0", "1", "2"])
+
+
 async def test_h_a_full_disk_amid_the_upkeep_fails_no_actor(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
