@@ -134,9 +134,18 @@ class FunctionApi:
         caller = await self._caller(request.headers)
         ts = await self.backend.pin_snapshot()
         results: list[bytes] = []
+        size, most = 0, self.settings.batch_bytes_max
         for one in asked:
             done = await self.backend.query(Call(one.path, one.args, caller), ts)
             results.append(envelope(done.result, one.format))
+            size += len(results[-1])
+            if size > most:
+                raise RequestRefused(
+                    400,
+                    "BatchTooLarge",
+                    f"The results of a batch have at most {most} bytes together, and these have "
+                    f"come to {size} after {len(results)} of {len(asked)}. Ask for fewer at once.",
+                )
         return _json(b'{"results":[%b]}' % b",".join(results))
 
     async def _caller(self, headers: Mapping[str, str]) -> Caller:

@@ -86,6 +86,9 @@ class Settings:
     body_bytes_max: int = _setting(
         (16 << 20) + (1 << 20), "The largest body of a request; more is answered 413.", least=1024
     )
+    batch_bytes_max: int = _setting(
+        64 << 20, "What the results of one /api/query_batch weigh together.", least=1024
+    )
     head_bytes_max: int = _setting(64 << 10, "The largest head of a request.", least=1024)
     head_seconds: float = _setting(10.0, "How long a request's head may take.", least=0.01)
     body_stall_seconds: float = _setting(30.0, "How long a body may make no progress.", least=0.01)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _READ_BYTES: Final = 1 << 16
 _LOOK_SECONDS: Final = 1.0
+_LAST_WORDS_SECONDS: Final = 1.0
 
 
 @define(eq=False)
@@ -92,9 +93,31 @@ class PeekedStream(trio.abc.HalfCloseableStream):
             raise trio.BrokenResourceError from error
 
     async def aclose(self) -> None:
-        """Close."""
-        self.abort()
+        """Read and write no more; ``finish`` closes."""
+        if not self._closed:
+            self._closed = True
+            self.life.cancel()
+            trio.lowlevel.notify_closing(self.socket)
         await trio.lowlevel.checkpoint()
+
+    async def finish(self) -> None:
+        """Leave the peer a moment to take its last answer, then close.
+
+        Closing a socket that holds unread bytes, such as a body that was refused, resets it, and
+        the reset would overtake the answer.
+        """
+        try:
+            with trio.move_on_after(_LAST_WORDS_SECONDS):
+                self.socket.shutdown(socket.SHUT_WR)
+                while await self._discard():
+                    pass
+        except (OSError, trio.ClosedResourceError):
+            pass  # It has gone, or was aborted.
+        self.abort()
+
+    async def _discard(self) -> bool:
+        await trio.lowlevel.wait_readable(self.socket)
+        return bool(self.socket.recv(_READ_BYTES))
 
     def abort(self) -> None:
         """Close at once, and end all that is done for this connection.
@@ -102,15 +125,15 @@ class PeekedStream(trio.abc.HalfCloseableStream):
         Whoever reads or writes is woken; but with requests in a row, hypercorn waits for the end of
         one before it reads on, and would not hear that there is nothing to wait for any more.
         """
-        if not self._closed:
-            self._closed = True
-            self.life.cancel()
+        self._closed = True
+        self.life.cancel()
+        if self.socket.fileno() != -1:
             trio.lowlevel.notify_closing(self.socket)
             self.socket.close()
 
     @property
     def closed(self) -> bool:
-        """Whether the socket is closed: its request may be under way all the same."""
+        """Whether nothing more is read or written, though its request may be under way."""
         return self._closed
 
     def unread(self, data: bytes) -> None:
@@ -181,19 +204,23 @@ class HttpServer:
         """Serve one connection to its end; ``first`` was read from it. It is closed then."""
         stream = PeekedStream(connection, self.settings.stall_seconds, first)
         self._streams[stream] = None
+        try:
+            with stream.life:
+                await self._answer(stream)
+            await stream.finish()
+        finally:
+            del self._streams[stream]
+            stream.abort()
+
+    async def _answer(self, stream: PeekedStream) -> None:
         # Hypercorn says SSLStream, and takes anything that has no handshake for plain TCP.
         as_named = cast("trio.SSLStream[trio.SocketStream]", stream)
         app = ASGIWrapper(self.app)
         try:
-            with stream.life:
-                if not await self.calls.serve(stream):
-                    return
+            if await self.calls.serve(stream):
                 await _Connection(stream.life, app, self._config, self._context, {}, as_named)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # The peer has gone or does not read, or the server is stopping.
-        finally:
-            del self._streams[stream]
-            stream.abort()
 
     async def run(self) -> None:
         """Look for ever after connections that nobody reads while a request is under way."""

@@ -299,3 +299,30 @@ async def test_g_a_request_whose_peer_has_gone_keeps_no_connection(requests: int
         else:
             client.stream.socket.shutdown(socket.SHUT_WR)
         await wait_none_open(server)
+
+
+async def test_g_the_answer_to_a_body_that_is_refused_arrives():
+    """A reset for the unread rest of the body would overtake it."""
+    async with running(body_bytes_max=2048) as server:
+        for _ in range(20):
+            async with raw(server) as client:
+                await client.send(CALL % (b"query", 1_000_000, b" " * 300_000))
+                answer = await client.read_head()
+                assert b" 413 " in answer
+                await client.send(b" " * 300_000)
+                assert (await client.read_all()).startswith(b'{"code":')
+        await wait_none_open(server)
+
+
+async def test_g_the_results_of_a_batch_are_bounded_together():
+    """A thousand queries of 16 MiB each would be 16 GiB in one answer."""
+    backend = StandIn()
+    one = b'{"path":"t:echo","args":{"text":"%b"}}' % (b"x" * 1000)
+    async with running(backend, batch_bytes_max=10_000) as server:
+        for count, status in ((8, b" 200 "), (30, b" 400 ")):
+            body = b'{"queries":[%b]}' % b",".join([one] * count)
+            async with raw(server) as client:
+                await client.send(CALL % (b"query_batch", len(body), body))
+                assert status in await client.read_head()
+                assert (b"at most 10000 bytes" in await client.read(100)) == (count == 30)
+    assert len(backend.calls) < 30
