@@ -9,7 +9,7 @@ from uuid import UUID
 
 import apsw
 import trio
-from attrs import define, evolve, field
+from attrs import define, field
 
 from flow_backend.actors.backend import Backend, BackendSettings, open_backend
 from flow_backend.actors.messages import CatchUp, ReaderFreed
@@ -22,6 +22,7 @@ from flow_backend.storage.failures import ReadFailed
 from flow_backend.storage.settings import StorageSettings
 from flow_backend.sync.client_identity import ClientIdentity
 from flow_backend.testing.client import SimClient, is_too_old
+from flow_backend.testing.disk import PowerLost
 from flow_backend.testing.link import SimLink, sim_frame
 from flow_backend.testing.odd import OddClient
 from flow_backend.testing.sim import NoDeadlines, SimDurations, SimRuntime, take_durations
@@ -108,7 +109,7 @@ class World:
         machine = self.machine
         try:
             storage = machine.open(self.runtime.now_ns, self._tuned.storage)
-        except (StartError, StorageError):
+        except (StartError, StorageError, PowerLost):
             assert machine.was_hurt, "the server does not start on a sound disk"
             self.runtime.reach("the machine failed while the server started")
             machine.kill()
@@ -171,6 +172,7 @@ class World:
                 await backend.stop()
                 self.sessions.cancel_scope.cancel()
             finally:
+                self.backend = None
                 if storage.is_alive:
                     self.trouble.lived(self.machine.was_hurt)
 
@@ -387,22 +389,27 @@ def _leaves(error: BaseException) -> list[BaseException]:
 class WorldRun:
     """Builds the world in a directory of its own, runs it, and clears up.
 
-    ``faults`` takes the place of those that the seed chooses.
+    Attributes:
+        faults: take the place of those that the seed chooses.
+        image: a digest of the simulated disk after the run, if there was one.
     """
 
     runtime: SimRuntime
     tamper: Callable[[Backend], None] = lambda _: None
     faults: Faults | None = None
+    image: str = ""
 
     async def __call__(self) -> dict[str, int]:
         """Run. Returns: what was reached, and how often."""
         random = self.runtime.random
         with tempfile.TemporaryDirectory(prefix="flow-sim-", dir=MEMORY) as root:
             chosen = choose_faults(random)
-            faults = chosen if self.faults is None else evolve(self.faults)
+            faults = chosen if self.faults is None else self.faults
             self.runtime.work_seconds_max = 0.05 if faults.slow_work else 0.004
             machine: Machine = PlainMachine(Path(root))
             if faults.disk:
                 machine = DiskMachine(self.runtime, list(faults.disk_faults), faults.power_cuts)
             await World(self.runtime, machine, faults, self.tamper).run()
+            if isinstance(machine, DiskMachine):
+                self.image = machine.disk.image()
         return self.runtime.reached
