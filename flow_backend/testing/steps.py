@@ -7,8 +7,12 @@ import trio
 from attrs import define, field
 from outcome import Error, Value
 
+# Both names are private to trio, whose version is pinned.
 _NEXT: Final = "_next_send"
-"""What trio is about to hand to a task; the name is private to trio, whose version is pinned."""
+"""What trio is about to hand to a task."""
+
+_CANCEL: Final = "_cancel_status"
+"""Of a nursery: whether what runs in it is being cancelled."""
 
 
 class Killed(Exception):
@@ -26,13 +30,14 @@ class Steps(trio.abc.Instrument):
     """Counts each time that a task goes on after an ``await``, and fails it there if told so.
 
     The wait itself has ended when the task fails: what it waited for has happened, as when a bug
-    raises right behind it. A cancellation is never taken away from a task.
+    raises right behind it. A task that is being ended from outside is left alone.
 
     Attributes:
         actor_of: names the actor that a task belongs to, by the task's name; None for those that
             are left alone.
         counts: how many steps each actor has taken.
         kills: at which step an actor is to fail, once.
+        is_armed: while it is not, none fails; those that were to fail do so later.
         killed: those that have failed, each with its step.
         total: steps of all actors together; at ``machine_at``, ``machine`` is called, once.
 
@@ -43,6 +48,7 @@ class Steps(trio.abc.Instrument):
     counts: dict[str, int] = field(factory=dict[str, int])
     kills: dict[str, int] = field(factory=dict[str, int])
     killed: list[tuple[str, int]] = field(factory=list[tuple[str, int]])
+    is_armed: bool = True
     total: int = 0
     machine_at: int | None = None
     machine: Callable[[], None] = lambda: None
@@ -61,7 +67,15 @@ class Steps(trio.abc.Instrument):
             return  # It has only begun: there is no await in it to fail at.
         count = self.counts[actor] = self.counts.get(actor, 0) + 1
         at = self.kills.get(actor)
-        if at is not None and count >= at and isinstance(result, Value):
+        if at is not None and self.is_armed and count >= at and _may_fail(task, result):
             del self.kills[actor]
             self.killed.append((actor, count))
             setattr(task, _NEXT, Error(Killed(f"{actor} was made to fail at step {count}")))
+
+
+def _may_fail(task: trio.lowlevel.Task, result: object) -> bool:
+    if isinstance(result, Value):
+        return True
+    # A sleep ends as a cancellation too, of a scope inside of the task itself.
+    status: Any = getattr(task.parent_nursery, _CANCEL, None)
+    return status is not None and not status.effectively_cancelled

@@ -73,7 +73,7 @@ def choose_faults(random: Random) -> Faults:
 
     tuned = [name for name in TUNINGS if random.random() < 0.12]
     jumps = [random.choice(_JUMPS_SECONDS) * 10**9 for _ in range(some(0, 0, 1, 3))]
-    killed = [(random.choice(ACTORS), random.randrange(1, 120)) for _ in range(some(0, 0, 1, 2, 4))]
+    killed = [_kill(random) for _ in range(some(0, 0, 1, 2, 4))]
     machine = [random.randrange(20, 900) for _ in range(some(0, 0, 0, 1, 2))]
     return Faults(
         people=random.randrange(2, 7),
@@ -92,12 +92,19 @@ def choose_faults(random: Random) -> Faults:
         identities=maybe(),
         tight=random.random() < 0.3,
         slow_work=maybe(),
-        actions=maybe(),
+        actions=maybe() or any(actor in {"action", "actions"} for actor, _ in killed),
         tuned=tuple(tuned),
         disk=random.random() < 0.5,
         disk_faults=tuple(_disk_fault(random) for _ in range(some(0, 1, 2))),
         power_cuts=random.choice((0.0, 0.5, 1.0)),
     )
+
+
+def _kill(random: Random) -> tuple[str, int]:
+    """An actor, and after how many more of its steps it fails; some take few."""
+    actor = random.choice(ACTORS)
+    most = {"snapshots": 2, "action": 3, "actions": 3, "session": 40}.get(actor, 100)
+    return actor, random.randint(1, most)
 
 
 def _disk_fault(random: Random) -> DiskFault:

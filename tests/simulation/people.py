@@ -70,7 +70,7 @@ class People:
                     client.unsubscribe(random.choice(list(client.queries)))
                 elif chance < 0.89 and self.faults.identities:
                     client.become(random.choice((None, "ann", "bob")))
-                elif chance < 0.93 and self.faults.actions:
+                elif chance < 0.96 and self.faults.actions:
                     token, to = self.token("append"), random.choice(NAMES)
                     args: dict[str, JsonValue] = {"token": token, "to": to}
                     request = client.act("s:append_later", seconds=random.random(), **args)

@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import flow_backend.storage.files as files_module
 from flow_backend.actors.live import LiveQueries
 from flow_backend.actors.messages import Round
 from flow_backend.actors.mutation import MutationActor
 from flow_backend.actors.session import SessionActor
 from flow_backend.actors.table import RecentWrites
+from flow_backend.functions import pagination
+from flow_backend.storage.files import SystemFiles
 from flow_backend.storage.writer import StoredWriter
+from flow_backend.testing.disk_files import SimFiles
 from flow_backend.testing.sim import SimRuntime
 from tests.simulation.faults import ACTORS
 from tests.simulation.tuning import TUNINGS
@@ -32,6 +34,10 @@ MUST_REACH = (
     "stopped",
     "killed",
     "killed at a step",
+    "power cut",
+    "power cut at an operation",
+    "power cut with writes that may be torn",
+    "the server ended by itself",
     "a second page",
     "a page's end held by its journal",
     "two sockets of one session",
@@ -78,8 +84,10 @@ _TAPS: tuple[tuple[Any, str, Look], ...] = (
     (RecentWrites, "touch", _trimmed),
     (LiveQueries, "split", _said("a live query split by identity")),
     (StoredWriter, "mark_past", _called("history cut: a marker was committed")),
+    (pagination, "_end", _said("a page's end held by its journal")),
     (SessionActor, "crash", _called("a session crashed")),
-    (files_module.SystemFiles, "renew_log", _said("a log recovered at start")),
+    (SystemFiles, "renew_log", _said("a log recovered at start")),
+    (SimFiles, "renew_log", _said("a log recovered at start")),
 )
 
 

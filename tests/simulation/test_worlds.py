@@ -11,7 +11,7 @@ from tests.effort import SEED, cases
 from tests.simulation.soak import SeedRun, replay_command, run_seed
 from tests.simulation.sometimes import MUST_REACH
 
-SEEDS = cases(2_000, 20_000)
+SEEDS = cases(1_200, 20_000)
 PART = 20
 FOUND = [int(line) for line in (Path(__file__).parent / "seeds.txt").read_text().split()]
 ROOT = Path(__file__).parents[2]

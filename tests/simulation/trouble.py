@@ -72,9 +72,8 @@ class Trouble:
     def stop(self) -> None:
         """End all trouble: from here on everything must settle."""
         self.machine_steps.clear()
-        steps = self.runtime.steps
-        steps.kills.clear()
-        steps.machine_at = None
+        # An actor that is yet to fail may do so: it must settle all the same.
+        self.runtime.steps.machine_at = None
         for link in self.links:
             link.release()
 

@@ -89,6 +89,7 @@ class World:
             return
         self._storage, self._life = storage, trio.CancelScope()
         steps = self.runtime.steps
+        steps.is_armed = True
         if self.trouble.machine_steps:
             steps.machine_at = steps.total + self.trouble.machine_steps.pop(0)
         try:
@@ -165,7 +166,7 @@ class World:
             try:
                 await ending.wait()
                 self.backend = None
-                self.runtime.steps.kills.clear()  # An actor that is being ended cannot fail.
+                self.runtime.steps.is_armed = False  # An actor that is being ended cannot fail.
                 if kill:
                     self._die()
                     await trio.lowlevel.checkpoint()
@@ -189,7 +190,7 @@ class World:
         self.backend = None
         self.trouble.lived(self.machine.was_hurt)  # What the dead stumble over does not count.
         self.machine.kill()
-        self.runtime.steps.kills.clear()
+        self.runtime.steps.is_armed = False
         self._cut_all()
         self._life.cancel()
 
