@@ -18,7 +18,7 @@ class StorageSettings:
         session_seconds: how long the highest pruned request of a session is kept.
         prune_max: rows of a kind that one call of ``maintain`` deletes at most.
         checkpoint_bytes: size of SQLite's log at which a commit checkpoints, idle or not.
-        truncate_bytes: size of SQLite's log at which ``maintain`` waits for readers to cut it.
+        truncate_bytes: size of SQLite's log at which a commit waits for readers to cut it.
         cache_bytes: memory of one connection for pages.
         busy_ms: how long SQLite waits for a lock.
         check_seconds: how long the check of the file after an unclean stop may take.
@@ -30,7 +30,7 @@ class StorageSettings:
     session_seconds: float = 365 * DAY
     prune_max: int = 2_000
     checkpoint_bytes: int = 64 * 2**20
-    truncate_bytes: int = 2**30
+    truncate_bytes: int = 192 * 2**20
     cache_bytes: int = 32 * 2**20
     busy_ms: int = 5_000
     check_seconds: float = 10.0

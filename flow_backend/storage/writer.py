@@ -146,6 +146,7 @@ class StoredWriter:
         self._durable = Clock(clock.ts, clock.created_at)
         self._page_bytes = cast("int", connection.pragma("page_size"))
         self._log_bytes = 0
+        self._cut_at_bytes = self._settings.truncate_bytes
         # The error that ended the batch under way, whatever the mutation made of it.
         self._lost: apsw.Error | None = None
         connection.set_wal_hook(self._note_log_size)
@@ -183,7 +184,9 @@ class StoredWriter:
         if executed.writes is None:
             return Committed(self.last_ts, executed.outcomes)
         self._end()
-        if self._log_bytes >= self._settings.checkpoint_bytes:
+        if self._log_bytes >= self._cut_at_bytes:
+            self._cut_log()
+        elif self._log_bytes >= self._settings.checkpoint_bytes:
             self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
         return Committed(self.last_ts, executed.outcomes, executed.writes)
 
@@ -246,7 +249,7 @@ class StoredWriter:
         else:
             self._roll_back()
         if self._log_bytes >= settings.truncate_bytes:
-            self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self._cut_log()
         elif self._log_bytes:
             self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
 
@@ -395,6 +398,14 @@ class StoredWriter:
         if self._lost is None:
             return NotCommitted("Nothing was saved: the transaction ended early. Try again.")
         return self._troubles.fatal or failures.of_batch(self._lost)
+
+    def _cut_log(self) -> None:
+        """Wait for readers, and cut the log: with one always there it would only ever grow."""
+        self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        settings = self._settings
+        # One that was in vain has kept all writers waiting: it is not repeated with each commit.
+        vain = self._log_bytes + settings.checkpoint_bytes if self._log_bytes else 0
+        self._cut_at_bytes = max(settings.truncate_bytes, vain)
 
     def _checkpoint(self, mode: int) -> None:
         try:

@@ -95,7 +95,6 @@ class SimDisk:
         capacity_bytes: what fits on the disk; past it, operations fail with FULL.
         on_operation: is told the kind and the file's name of each operation, before it.
         on_cut: is told when ``cut_at`` is reached.
-        slept_us: how long SQLite has waited for locks. No time goes by meanwhile.
         locked_by: the boot whose process holds the lock file.
 
     Source: the simulation, "The disk".
@@ -112,7 +111,6 @@ class SimDisk:
     operations: int = field(default=0, init=False)
     counts: dict[Kind, int] = field(factory=dict[Kind, int], init=False)
     is_on: bool = field(default=True, init=False)
-    slept_us: int = field(default=0, init=False)
     locked_by: int | None = field(default=None, init=False)
     faults: list[Fault] = field(factory=list[Fault], init=False)
     names: dict[str, SimFile] = field(factory=dict[str, SimFile], init=False)

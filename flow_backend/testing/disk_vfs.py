@@ -160,6 +160,7 @@ class SimVfs(apsw.VFS):
     def __init__(self) -> None:
         super().__init__(VFS_NAME, _BASE)
         self.random = Random(0)
+        self.on_sleep: Callable[[int], None] | None = None
         self._open_files: dict[tuple[int, int], int] = {}
         self._folder: Path | None = None
 
@@ -235,7 +236,9 @@ class SimVfs(apsw.VFS):
         return name
 
     def xSleep(self, microseconds: int) -> int:  # noqa: D102, N802  # SQLite's name.
-        # In one thread nobody gives back a lock meanwhile.
+        # No time goes by, and in one thread nobody gives back a lock but who is told of it here.
+        if self.on_sleep is not None:
+            self.on_sleep(microseconds)
         return microseconds
 
     def excepthook(
