@@ -67,6 +67,10 @@ class Files(Protocol):
         """Free that room."""
         ...
 
+    def sync(self) -> None:
+        """Put the names of all files on disk, and the end of those that were removed."""
+        ...
+
     def release(self) -> None:
         """Give up the lock."""
         ...

@@ -50,6 +50,9 @@ def open_database(
         left_log = files.renew_log()
         connection = connect(files, settings, read_only=False)
         opened = connection
+        # The change to a write-ahead log removes a rollback journal, and SQLite does not sync that:
+        # one that comes back with the power would roll back all that was committed since.
+        files.sync()
         with_room(files, lambda: _checkpoint(opened))
         state = _read_state(connection)
         if state.format is not None and (left_log or not state.clean):
