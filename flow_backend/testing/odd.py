@@ -142,7 +142,6 @@ class OddClient(SimClient):
     def _answer(self, message: dict[str, Any]) -> None:
         ident = message["requestId"]
         if ident in self._second and ident in self._answered:
-            self._second.discard(ident)
             past = self.past
             if past is not None and past.id == ident and past.answer is not None:
                 same = message.get("ts") == past.answer.get("ts") or is_too_old(message)

@@ -74,6 +74,8 @@ class Steps(trio.abc.Instrument):
 
 
 def _may_fail(task: trio.lowlevel.Task, result: object) -> bool:
+    if any(nursery.cancel_scope.cancel_called for nursery in task.child_nurseries):
+        return False  # It waits inside of trio for what it has started.
     if isinstance(result, Value):
         return True
     # A sleep ends as a cancellation too, of a scope inside of the task itself.

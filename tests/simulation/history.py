@@ -50,6 +50,11 @@ class History:
         assert ts >= self.newest_ts, (
             f"what was committed at {self.newest_ts} is gone: the newest is of {ts}"
         )
+        if self.states:
+            # Nothing is ever deleted from it: who has seen a row of it will always see it.
+            before = [row["token"] for row in self.newest["applied"]]
+            after = [row["token"] for row in tables["applied"]]
+            assert after[: len(before)] == before, f"at {ts} is gone what was there: {before}"
         known = self.states.setdefault(ts, tables)
         assert known == tables, f"the state at {ts} has changed"
         self.newest_ts = ts
