@@ -19,6 +19,7 @@ from flow_backend.sync.messages import (
     QueryId,
     QuerySetVersion,
     RequestId,
+    Version,
 )
 from flow_backend.values.timestamp import CommitTs
 from flow_backend.values.value import JsonValue
@@ -224,15 +225,14 @@ class Round:
     """All that changed for one session, as of one timestamp.
 
     Attributes:
-        query_set: the newest version of the query set that is covered.
-        identity: the newest version of the identity that is covered.
+        version: the timestamp, and the newest versions of the query set and the identity that are
+            covered. Sessions that are told the same share the round, and so stand at the very same
+            object.
         changes: the results that are new for this session.
         removed: queries that it no longer has.
     """
 
-    ts: CommitTs
-    query_set: QuerySetVersion
-    identity: IdentityVersion
+    version: Version
     changes: Mapping[QueryId, QueryResult] = field(factory=dict[QueryId, QueryResult])
     removed: tuple[QueryId, ...] = ()
 
@@ -243,7 +243,7 @@ class Round:
         kept = {ident: result for ident, result in self.changes.items() if ident not in gone}
         changes = {**kept, **newer.changes}
         removed = self.removed + newer.removed
-        return Round(newer.ts, newer.query_set, newer.identity, changes, removed)
+        return Round(newer.version, changes, removed)
 
 
 @frozen

@@ -47,31 +47,36 @@ class FrameCache:
     _last: tuple[Version, Round, Frame] | None = None
     encoded: int = 0
 
-    def transition(self, start: Version, end: Version, done: Round) -> Frame:
+    def transition(self, start: Version, done: Round) -> Frame:
         """Encode a transition, or give the frame that another client got for the same one."""
         last = self._last
-        if last is not None and last[1] is done and last[0] == start:
+        if last is not None and last[1] is done and (last[0] is start or last[0] == start):
             return last[2]
-        frame = self._find(start, end, done)
+        frame = self._find(start, done)
         self._last = (start, done, frame)
         return frame
 
-    def _find(self, start: Version, end: Version, done: Round) -> Frame:
+    def _find(self, start: Version, done: Round) -> Frame:
         changes = done.changes
         if len(changes) > 4:
-            return self._encode(start, end, done)
-        key = (start, end, done.removed, *((i, id(result)) for i, result in changes.items()))
+            return self._encode(start, done)
+        key = (
+            start,
+            done.version,
+            done.removed,
+            *((i, id(result)) for i, result in changes.items()),
+        )
         kept = self._frames.get(key)
         if kept is None:
             if len(self._frames) >= _KEPT_FRAMES:
                 self._frames.clear()
-            kept = self._frames[key] = ((b"".join(self._encode(start, end, done)),), done)
+            kept = self._frames[key] = ((b"".join(self._encode(start, done)),), done)
         return kept[0]
 
-    def _encode(self, start: Version, end: Version, done: Round) -> Frame:
+    def _encode(self, start: Version, done: Round) -> Frame:
         self.encoded += 1
         changes = [(i, result.body, result.updated) for i, result in done.changes.items()]
-        return self.text_frame(transition_parts(start, end, changes, done.removed))
+        return self.text_frame(transition_parts(start, done.version, changes, done.removed))
 
     def clear(self) -> None:
         """Let go of the frames, and with them of their results."""

@@ -410,7 +410,7 @@ class QueryActor:
         result = _shared_result(run)
         is_new = live.result != result  # One that came out the same is not sent again.
         if is_new:
-            live.result = result
+            live.before, live.result = live.result, result
         if isinstance(run.result, Done):  # A run that failed says nothing about the page's end.
             live.journal = run.journal
         self._subscribe(live, run)

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Awaitable, Callable
 from itertools import chain
-from typing import assert_never
+from typing import Final, assert_never
 
 import structlog
 import trio
@@ -69,6 +69,8 @@ from flow_backend.values.value import JsonValue
 
 logger = structlog.get_logger()
 
+# Looking a member up in its enum costs more than the comparison with it.
+_NEW: Final = Phase.NEW
 GOING_AWAY = 1001
 TOO_LARGE = 1009
 INTERNAL = 1011
@@ -330,7 +332,7 @@ class SessionActor:
             return
         match message:
             case Round():
-                if self.state.phase is Phase.NEW:
+                if self.state.phase is _NEW:
                     return  # All were to be told something; it has not even said Connect.
                 self._round = message if self._round is None else self._round.merged(message)
             case MutationDone():
@@ -382,20 +384,21 @@ class SessionActor:
         self._is_ready = False
         if self._ended:
             return
-        frames: list[Frame] = []
+        # What goes together is written together: it is one system call.
+        frame: Frame = ()
         while self._answers:
             # Before the round, so that no transition overtakes the answer that it goes with.
-            frames.append(self.text_frame([self._answer(self._answers.popleft())]))
-        if self._round is not None and self._round.ts >= self._observed_ts:
+            frame += self.text_frame([self._answer(self._answers.popleft())])
+        done = self._round
+        if done is not None and done.version.ts >= self._observed_ts:
             if self.transport.unsent_bytes:
                 # The next transition covers all that comes until the client has read this one.
                 self._await_drain()
             else:
-                done, self._round = self._round, None
-                self._transition(done, frames)
-        if frames:
-            # What goes together is written together: it is one system call.
-            self.transport.push(frames[0] if len(frames) == 1 else tuple(chain(*frames)))
+                self._round = None
+                frame += self._transition(done)
+        if frame:
+            self.transport.push(frame)
         if not self._room.is_set():
             self._look_for_room()
 
@@ -424,24 +427,24 @@ class SessionActor:
             return codec.action_response(request_id, result.result, result.log_lines)
         return codec.action_failed(request_id, result.message, result.log_lines, result.data)
 
-    def _transition(self, done: Round, frames: list[Frame]) -> None:
+    def _transition(self, done: Round) -> Frame:
         state = self.state
-        start, end = state.advance(done.ts, done.query_set, done.identity)
-        self._weights.covered(done.query_set)
+        start = state.advance(done.version)
+        self._weights.covered(done.version.query_set)
         for query_id, result in done.changes.items():
             if result.journal is not None:
                 state.keep_journal(query_id, result.journal)
-        frame = self.outbox.frames.transition(start, end, done)
-        if self._takes_chunks and sum(map(len, frame)) > self.limits.chunk_bytes:
-            frames.extend(self._chunks(done, start, end))
-        else:
-            frames.append(frame)
+        frame = self.outbox.frames.transition(start, done)
+        if self._takes_chunks and _size(frame) > self.limits.chunk_bytes:
+            return self._chunks(done, start)
+        return frame
 
-    def _chunks(self, done: Round, start: Version, end: Version) -> list[Frame]:
+    def _chunks(self, done: Round, start: Version) -> Frame:
+        end = done.version
         changes = [(i, result.body, result.updated) for i, result in done.changes.items()]
         text = b"".join(codec.transition_parts(start, end, changes, done.removed))
         pieces = codec.transition_chunks(text, f"{end.ts}", self.limits.chunk_bytes)
-        return [self.text_frame([piece]) for piece in pieces]
+        return tuple(chain.from_iterable(self.text_frame([piece]) for piece in pieces))
 
     def crash(self, error: Exception) -> None:
         """End with an internal error: the client reconnects and begins anew."""
@@ -467,6 +470,11 @@ class SessionActor:
     def go_away(self) -> None:
         """Close, since the server stops."""
         self.transport.close(GOING_AWAY, "")
+
+
+def _size(frame: Frame) -> int:
+    # A short one is of one part, and a fan-out asks for each client.
+    return len(frame[0]) if len(frame) == 1 else sum(map(len, frame))
 
 
 def _in_component(path: str, component: str | None) -> str:

@@ -32,7 +32,7 @@ from flow_backend.sync.messages import (
     VerifyToken,
     Version,
 )
-from flow_backend.values.timestamp import LAST_TS, CommitTs
+from flow_backend.values.timestamp import LAST_TS
 
 
 class Phase(Enum):
@@ -42,6 +42,9 @@ class Phase(Enum):
     LIVE = "the client is known"
     CLOSED = "nothing is taken or sent any more"
 
+
+# Looking a member up in its enum costs more than the comparison with it.
+_LIVE: Final = Phase.LIVE
 
 # A missing pair is a protocol error. The diagram in ARCHITECTURE.md is drawn from this table.
 # Nothing limits the time in NEW: a client that fetches a token first stays silent until it has it.
@@ -251,30 +254,28 @@ class SyncState:
         if add is not None and add.journal != journal:
             self._subscriptions[query_id] = evolve(add, journal=journal)
 
-    def advance(
-        self, ts: CommitTs, query_set: QuerySetVersion, identity: IdentityVersion
-    ) -> tuple[Version, Version]:
+    def advance(self, end: Version) -> Version:
         """Move on to the next transition; it may stay where it is, and identity may skip numbers.
 
-        Returns: the versions that it starts and ends at.
+        Returns: the version that it starts at.
         Raises: LocalProtocolError if one would go back, or further than what was received and
             accepted; the client would freeze on it. Nothing has moved then.
         Source: the sync protocol, "Versions and the transition chain".
         """
         start = self._sent
-        if self._phase is not Phase.LIVE:
+        if self._phase is not _LIVE:
             raise LocalProtocolError(f"A transition on a connection that is {self._phase.name}.")
         if not (
-            start.ts <= ts <= LAST_TS
-            and start.query_set <= query_set <= self._query_set
-            and start.identity <= identity <= self._accepted_identity
+            start.ts <= end.ts <= LAST_TS
+            and start.query_set <= end.query_set <= self._query_set
+            and start.identity <= end.identity <= self._accepted_identity
         ):
             raise LocalProtocolError(
-                f"A transition from {start} to timestamp {ts}, query set {query_set} and identity "
-                f"{identity}; at most {self._query_set} and {self._accepted_identity} are possible."
+                f"A transition from {start} to {end}; at most query set {self._query_set} and "
+                f"identity {self._accepted_identity} are possible."
             )
-        self._sent = Version(query_set, ts, identity)
-        return start, self._sent
+        self._sent = end
+        return start
 
     def close(self) -> None:
         """Take and send nothing more; closing twice is harmless. Answers may still come in."""

@@ -67,7 +67,8 @@ def _live_state() -> SyncState:
 
 
 def _advance(state: SyncState, ts: int, query_set: int, identity: int) -> tuple[Version, Version]:
-    return state.advance(CommitTs(ts), QuerySetVersion(query_set), IdentityVersion(identity))
+    end = Version(QuerySetVersion(query_set), CommitTs(ts), IdentityVersion(identity))
+    return state.advance(end), end
 
 
 class SyncStateAgainstModel(RuleBasedStateMachine):
@@ -313,7 +314,7 @@ def test_identity_may_skip_a_number_but_is_never_ahead_of_its_check() -> None:
     state.receive(Authenticate(IdentityVersion(1), UserToken("b")))
     state.identity_accepted(IdentityVersion(1))
 
-    with pytest.raises(LocalProtocolError, match="identity 2"):
+    with pytest.raises(LocalProtocolError, match="identity=2"):
         _advance(state, 5, 0, 2)
     state.identity_accepted(IdentityVersion(2))
 

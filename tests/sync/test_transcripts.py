@@ -15,7 +15,13 @@ import pytest
 
 from flow_backend.errors import RemoteProtocolError
 from flow_backend.sync import codec
-from flow_backend.sync.messages import IdentityVersion, QueryId, QuerySetVersion, RequestId
+from flow_backend.sync.messages import (
+    IdentityVersion,
+    QueryId,
+    QuerySetVersion,
+    RequestId,
+    Version,
+)
 from flow_backend.sync.state import SyncState
 from flow_backend.values.timestamp import decode_ts
 
@@ -50,11 +56,10 @@ def _transition(state: SyncState, message: Mapping[str, Any]) -> bytes:
     end = message["endVersion"]
     if end["identity"] > state.accepted_identity:
         state.identity_accepted(IdentityVersion(end["identity"]))
-    versions = state.advance(
-        decode_ts(end["ts"]),
-        QuerySetVersion(end["querySet"]),
-        IdentityVersion(end["identity"]),
+    version = Version(
+        QuerySetVersion(end["querySet"]), decode_ts(end["ts"]), IdentityVersion(end["identity"])
     )
+    versions = state.advance(version), version
     changes: list[tuple[QueryId, bytes, bool]] = []
     removed: list[QueryId] = []
     for one in message["modifications"]:
