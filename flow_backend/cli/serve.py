@@ -3,12 +3,13 @@
 import os
 import sys
 from collections.abc import Iterator
-from typing import Final, cast
+from typing import cast
 
 import click
 import trio
 
 from flow_backend.actors.supervisor import ActorFailed
+from flow_backend.cli import exit_codes
 from flow_backend.cli.supervise import OPTION, supervise
 from flow_backend.errors import AppDefinitionError, StartError, StorageError
 from flow_backend.functions.registry import load_app
@@ -18,12 +19,25 @@ from flow_backend.server.logs import configure_logs
 from flow_backend.server.parent import parent_of
 from flow_backend.server.run import run_server
 
-APP_EXIT_CODE: Final = 65
-STORAGE_EXIT_CODE: Final = 74
-INTERNAL_EXIT_CODE: Final = 70
+
+class _BadOption(click.UsageError):
+    """Ends with the code of a bad setting, so that nobody starts it again.
+
+    Click's own code, 2, is one that service managers take for a fault that may pass.
+    """
+
+    exit_code = exit_codes.USAGE
 
 
-@click.command()
+class _Command(click.Command):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            raise _BadOption(error.format_message(), error.ctx) from error
+
+
+@click.command(cls=_Command)
 @click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="The port; 0 takes a free one.  [default: 3210]")
 @click.option("--data", help="The folder that holds the database.  [default: flow-data]")
@@ -114,14 +128,14 @@ def _problem(error: BaseException) -> tuple[str, int] | None:
         case StartError():
             return str(error), error.exit_code
         case AppDefinitionError():
-            return str(error), APP_EXIT_CODE
+            return str(error), exit_codes.DATA
         case StorageError():
-            return (
-                f"{error} The server ends, so that nothing is said that the disk does not hold. "
-                "Start it again: it then reads what the disk really has.",
-                getattr(error, "exit_code", STORAGE_EXIT_CODE),
-            )
+            exit_code = getattr(error, "exit_code", exit_codes.DISK)
+            text = f"{error} The server ends, so that nothing is said that the disk does not hold."
+            if exit_code not in exit_codes.FINAL:
+                text += " Start it again: it then reads what the disk really has."
+            return text, exit_code
         case ActorFailed():
-            return str(error), INTERNAL_EXIT_CODE
+            return str(error), exit_codes.INTERNAL
         case _:
             return None

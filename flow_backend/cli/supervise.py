@@ -7,26 +7,20 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Final
 
 from attrs import define, field, frozen
 
+from flow_backend.cli.exit_codes import FINAL
 from flow_backend.server.config import Settings
 from flow_backend.server.listener import open_listeners
 from flow_backend.server.parent import READY, VARIABLE, variable_for
 
 OPTION: Final = "--supervise"
-FINAL_EXIT_CODES: Final[Mapping[int, str]] = {
-    64: "an option or setting cannot be used",
-    65: "the app has a mistake, or the database is damaged",
-    73: "the data folder cannot be used",
-    78: "the configuration is wrong",
-}
-"""What no restart can mend, and why."""
-
-_STOP_EXIT_CODES: Final = frozenset({0, 130, -signal.SIGTERM, -signal.SIGINT})
+STOP_EXIT_CODES: Final = frozenset({0, 130, -signal.SIGTERM, -signal.SIGINT})
+"""How it ends when it was told to."""
 
 
 @frozen
@@ -56,10 +50,9 @@ class History:
 
     def ended(self, exit_code: int, *, served: bool, up_seconds: float) -> "Again | Enough":
         """Say what to do after a life; a negative ``exit_code`` is that of a signal."""
-        if exit_code in _STOP_EXIT_CODES:
+        if exit_code in STOP_EXIT_CODES:
             return Enough("")
-        if exit_code in FINAL_EXIT_CODES:
-            why = FINAL_EXIT_CODES[exit_code]
+        if (why := FINAL.get(exit_code)) is not None:
             return Enough(f"It is not started again: {why}, which a restart does not mend.")
         patience = self.patience
         self.failed_starts = 0 if served else self.failed_starts + 1

@@ -166,43 +166,11 @@ def test_a_port_that_is_taken_is_explained(apps: Path):
     assert exit_code == 1
 
 
-def test_a_second_server_on_the_same_data_is_explained(apps: Path):
-    with serving(apps) as first:
-        first.url()
-        problem, exit_code = refused(apps)
-
-    assert "flow-data" in problem
-    assert exit_code != 0
-
-
-def test_a_folder_that_cannot_be_made_is_explained(apps: Path):
-    (apps / "file").write_text("not a folder")
-    problem, exit_code = refused(apps, "--data", "file/data")
-
-    assert "file/data" in problem
-    assert exit_code == 73
-
-
-def test_a_mistake_in_the_app_is_explained(apps: Path):
-    (apps / "small_app" / "broken.py").write_text("from small_app.nothing import x\n")
-    problem, exit_code = refused(apps)
-
-    assert "broken.py" in problem
-    assert exit_code == 65
-
-
 def test_an_app_without_accounts_is_not_offered_to_the_network(apps: Path):
     problem, exit_code = refused(apps, "--host", "0.0.0.0")
 
     assert "auth.py" in problem
     assert "--no-auth" in problem
-    assert exit_code == 64
-
-
-def test_a_setting_that_cannot_be_used_is_named(apps: Path):
-    problem, exit_code = refused(apps, FLOW_PORT="many")
-
-    assert "FLOW_PORT is 'many'" in problem
     assert exit_code == 64
 
 

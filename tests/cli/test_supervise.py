@@ -11,6 +11,7 @@ import httpx
 import pytest
 import trio
 
+from flow_backend.cli.exit_codes import FINAL
 from flow_backend.cli.supervise import Again, Enough, History, Patience
 from tests.cli.support import PATIENCE_SECONDS, ROOT, Client, serving, write_app
 
@@ -20,7 +21,7 @@ def test_h_a_stop_is_no_fault(exit_code: int):
     assert History().ended(exit_code, served=True, up_seconds=1) == Enough("")
 
 
-@pytest.mark.parametrize("exit_code", [64, 65, 73, 78])
+@pytest.mark.parametrize("exit_code", sorted(FINAL))
 def test_h_what_no_restart_mends_is_not_started_again(exit_code: int):
     decision = History().ended(exit_code, served=True, up_seconds=1000)
 

@@ -11,6 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import apsw
+import trio
+
 from flow_backend.actors.messages import RunMutation
 from flow_backend.actors.mutation import MutationActor
 from flow_backend.cli.main import backend_commands
@@ -110,6 +113,46 @@ def refuse_commits(_: str) -> None:
     StoredWriter.execute = refuse  # type: ignore[method-assign]
 
 
+def fail_commit(number: str) -> None:
+    """Let the disk fail in the COMMIT of that number."""
+    end = StoredWriter._end
+    left = [int(number)]
+
+    def failing(self: StoredWriter) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            self._cursor = _FailedDisk()  # type: ignore[assignment]
+        end(self)
+
+    StoredWriter._end = failing  # type: ignore[method-assign]
+
+
+class _FailedDisk:
+    """A cursor of a database whose disk gives nothing but errors."""
+
+    def execute(self, _statement: str, *_: object) -> None:
+        raise apsw.IOError("disk I/O error, planted")
+
+
+def fail_writer(_: str) -> None:
+    """Let the actor that owns the writer fail at all that it does."""
+
+    async def run(_self: MutationActor) -> None:
+        await trio.lowlevel.checkpoint()
+        raise RuntimeError("a planted failure")
+
+    MutationActor.run = run  # type: ignore[method-assign]
+
+
+def no_memory(_: str) -> None:
+    """Let SQLite have no memory for what is to be saved."""
+
+    def save(_self: StoredWriter, _batch: object) -> None:
+        raise apsw.NoMemError("out of memory, planted")
+
+    StoredWriter._save = save  # type: ignore[method-assign]
+
+
 PLANTS: dict[str, Callable[[str], None]] = {
     each.__name__: each
     for each in (
@@ -119,6 +162,9 @@ PLANTS: dict[str, Callable[[str], None]] = {
         answer_early,
         run_again,
         refuse_commits,
+        fail_commit,
+        fail_writer,
+        no_memory,
     )
 }
 
