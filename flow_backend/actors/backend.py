@@ -1,7 +1,6 @@
 """The backend as a whole: its actors in one nursery, and what the server asks of them."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 import structlog
@@ -10,8 +9,6 @@ from attrs import define, field, frozen
 
 from flow_backend.actors.action import ActionActor
 from flow_backend.actors.blame import Asked
-from flow_backend.actors.durations import Durations
-from flow_backend.actors.frontier import Frontier
 from flow_backend.actors.gate import Gate
 from flow_backend.actors.mailbox import Mailbox, Reply
 from flow_backend.actors.messages import (
@@ -20,39 +17,32 @@ from flow_backend.actors.messages import (
     ChangeIdentity,
     ChangeQueries,
     MutationDone,
-    MutationMessage,
     NotDone,
     QueryDone,
-    QueryMessage,
     Resubscribe,
     RunAction,
     RunMutation,
     SessionKey,
     Subscribe,
     TableLost,
-    TableMessage,
     Transport,
 )
-from flow_backend.actors.mutation import BatchSize, MutationActor
-from flow_backend.actors.outbox import FrameCache, Outbox, TextFrame
+from flow_backend.actors.mutation import MutationActor
+from flow_backend.actors.outbox import Outbox, TextFrame
 from flow_backend.actors.query import QueryActor
-from flow_backend.actors.reading import ReadPool, open_pool
+from flow_backend.actors.reading import ReadPool
 from flow_backend.actors.session import Authenticated, SessionActor, SessionLimits
 from flow_backend.actors.supervisor import Kept, RestartIntensity, Supervisor
 from flow_backend.actors.table import TableActor
 from flow_backend.errors import AuthRejected, FlowError, Overloaded
 from flow_backend.functions.context import NOBODY, Caller
-from flow_backend.functions.in_flight import InFlight, Unnoted
-from flow_backend.functions.limits import Deadlines, Limits
-from flow_backend.functions.registry import App
-from flow_backend.functions.runner import Runner
-from flow_backend.runtime import Runtime, Worker
+from flow_backend.functions.limits import Limits
+from flow_backend.runtime import Runtime
 from flow_backend.storage.base import (
     Done,
     Outcome,
     Refused,
     RequestKey,
-    Snapshot,
     Storage,
     TableName,
 )
@@ -393,136 +383,3 @@ class Backend:
         await self.drain()
         for session in list(self.sessions.values()):
             session.go_away()
-
-
-@asynccontextmanager
-async def open_backend(
-    app: App,
-    storage: Storage,
-    runtime: Runtime,
-    *,
-    text_frame: TextFrame,
-    deadlines: Deadlines,
-    settings: BackendSettings | None = None,
-    verify_user: VerifyUser | None = None,
-    in_flight: InFlight | None = None,
-    gate: Gate | None = None,
-) -> AsyncGenerator[Backend]:
-    """Run an app on an open database. The caller closes the database afterwards.
-
-    Raises: AppDefinitionError if a function cannot be called from outside; StorageError and
-        ActorFailed, in a group, if the backend ends by itself.
-    """
-    settings = settings or BackendSettings()
-    runner = Runner(
-        app=app.bind({str(name): number for name, number in storage.table_numbers.items()}),
-        limits=settings.limits,
-        deadlines=deadlines,
-        now_ms=lambda: runtime.now_ns() / 1e6,
-        seed=lambda: runtime.random.getrandbits(64),
-        env=settings.env,
-        redact=settings.redact,
-        stopwatch=runtime.stopwatch,
-        in_flight=in_flight or Unnoted(),
-    )
-    pool = open_pool(storage, runner, runtime, Durations(), settings.readers)
-    snapshot = storage.open_snapshot()
-    writer = runtime.worker("writer")
-    try:
-        async with trio.open_nursery() as nursery:
-            machine = _Machine(storage, runtime, runner, pool, snapshot, writer)
-            backend = _assemble(machine, text_frame, settings, verify_user, nursery)
-            backend.gate = gate or backend.gate
-            backend.start()
-            yield backend
-            await backend.stop()
-            nursery.cancel_scope.cancel()
-    finally:
-        with trio.CancelScope(shield=True):
-            # No thread may be inside a connection that is closed.
-            await writer.run(lambda: None)
-            for reader in pool.workers:
-                reader.snapshot.interrupt()
-                await reader.worker.run(lambda: None)
-        writer.close()
-        pool.close()
-        snapshot.close()
-
-
-@frozen
-class _Machine:
-    """What the actors stand on."""
-
-    storage: Storage
-    runtime: Runtime
-    runner: Runner
-    pool: ReadPool
-    snapshot: Snapshot
-    writer: Worker
-
-
-def _assemble(
-    machine: _Machine,
-    text_frame: TextFrame,
-    settings: BackendSettings,
-    verify_user: VerifyUser | None,
-    nursery: trio.Nursery,
-) -> Backend:
-    """Make the actors and give each the mailboxes that it sends to."""
-    storage, runtime, runner, pool = (
-        machine.storage,
-        machine.runtime,
-        machine.runner,
-        machine.pool,
-    )
-    mutations = Mailbox[MutationMessage](settings.mutations_waiting)
-    queries = pool.failed = Mailbox[QueryMessage](settings.mutations_waiting)
-    actions = Mailbox[RunAction](settings.actions_waiting)
-    inboxes = {name: Mailbox[TableMessage](settings.table_messages) for name in storage.tables}
-    last_ts = storage.writer.last_ts
-    outbox = Outbox(frames=FrameCache(text_frame), runtime=runtime)
-    return Backend(
-        settings=settings,
-        runtime=runtime,
-        storage=storage,
-        mutation=MutationActor(
-            inbox=mutations,
-            tables=inboxes,
-            queries=queries,
-            writer=storage.writer,
-            worker=machine.writer,
-            runner=runner,
-            runtime=runtime,
-            durations=pool.durations,
-            size=BatchSize(settings.batch_max),
-        ),
-        tables={
-            name: TableActor(name=name, inbox=inbox, queries=queries)
-            for name, inbox in inboxes.items()
-        },
-        query_actor=QueryActor(
-            inbox=queries,
-            tables=inboxes,
-            snapshot=machine.snapshot,
-            pool=pool,
-            runner=runner,
-            durations=pool.durations,
-            runtime=runtime,
-            outbox=outbox,
-            frontier=Frontier(last_ts),
-            session_queries_max=settings.session.queries,
-        ),
-        action=ActionActor(
-            inbox=actions,
-            mutations=mutations,
-            query=pool.query,
-            runner=runner,
-            running_max=settings.actions_running,
-            seconds_max=settings.action_seconds,
-        ),
-        pool=pool,
-        outbox=outbox,
-        text_frame=text_frame,
-        verify_user=verify_user,
-        supervisor=Supervisor(nursery, runtime),
-    )

@@ -11,8 +11,8 @@ from pathlib import Path
 import structlog
 import trio
 
-from flow_backend.actors.backend import open_backend
 from flow_backend.actors.gate import Gate
+from flow_backend.actors.opening import open_backend
 from flow_backend.actors.session import Authenticated
 from flow_backend.auth.providers import CustomJwt
 from flow_backend.errors import StartError

@@ -9,8 +9,9 @@ from typing import Any, Final, cast
 
 from attrs import define, frozen
 
-from flow_backend.actors.backend import Backend, open_backend
+from flow_backend.actors.backend import Backend
 from flow_backend.actors.messages import Call as BackendCall
+from flow_backend.actors.opening import open_backend
 from flow_backend.functions.context import NOBODY
 from flow_backend.functions.limits import Limits, ThreadDeadlines
 from flow_backend.functions.registry import load_app

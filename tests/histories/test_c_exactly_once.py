@@ -12,8 +12,9 @@ import trio
 from attrs import define
 from trio.testing import MockClock
 
-from flow_backend.actors.backend import Backend, open_backend
+from flow_backend.actors.backend import Backend
 from flow_backend.actors.messages import Call
+from flow_backend.actors.opening import open_backend
 from flow_backend.storage.base import Done, Outcome, RequestKey
 from flow_backend.storage.sqlite import open_storage
 from flow_backend.sync.client_identity import ClientIdentity

@@ -11,8 +11,9 @@ import apsw
 import trio
 from attrs import define, field
 
-from flow_backend.actors.backend import Backend, BackendSettings, open_backend
+from flow_backend.actors.backend import Backend, BackendSettings
 from flow_backend.actors.messages import CatchUp, ReaderFreed
+from flow_backend.actors.opening import open_backend
 from flow_backend.actors.session import Authenticated, SessionLimits
 from flow_backend.actors.supervisor import ActorFailed
 from flow_backend.auth.identity import Identity
