@@ -25,15 +25,16 @@ from flow_backend.actors.messages import (
     SessionKey,
     Subscribe,
     TableLost,
-    Transport,
 )
 from flow_backend.actors.mutation import MutationActor
 from flow_backend.actors.outbox import Outbox, TextFrame
+from flow_backend.actors.outstanding import SessionLimits
 from flow_backend.actors.query import QueryActor
 from flow_backend.actors.reading import ReadPool
-from flow_backend.actors.session import Authenticated, SessionActor, SessionLimits
+from flow_backend.actors.session import Authenticated, SessionActor
 from flow_backend.actors.supervisor import Kept, RestartIntensity, Supervisor
 from flow_backend.actors.table import TableActor
+from flow_backend.actors.transport import Transport
 from flow_backend.errors import AuthRejected, FlowError, Overloaded
 from flow_backend.functions.context import NOBODY, Caller
 from flow_backend.functions.limits import Limits

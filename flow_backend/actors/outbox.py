@@ -2,14 +2,16 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Protocol
 
 import trio
 from attrs import define, field
 
-from flow_backend.actors.messages import Frame, Round
+from flow_backend.actors.messages import Round
+from flow_backend.actors.transport import Frame
 from flow_backend.runtime import Runtime
-from flow_backend.sync.codec import transition_parts
+from flow_backend.sync.codec import transition_chunks, transition_parts
 from flow_backend.sync.messages import Version
 
 TextFrame = Callable[[Sequence[bytes]], Frame]
@@ -77,6 +79,13 @@ class FrameCache:
         self.encoded += 1
         changes = [(i, result.body, result.updated) for i, result in done.changes.items()]
         return self.text_frame(transition_parts(start, done.version, changes, done.removed))
+
+    def chunks(self, start: Version, done: Round, chunk_bytes: int) -> Frame:
+        """Encode a transition in pieces, each a frame, for a client that joins them."""
+        changes = [(i, result.body, result.updated) for i, result in done.changes.items()]
+        text = b"".join(transition_parts(start, done.version, changes, done.removed))
+        pieces = transition_chunks(text, f"{done.version.ts}", chunk_bytes)
+        return tuple(chain.from_iterable(self.text_frame([piece]) for piece in pieces))
 
     def clear(self) -> None:
         """Let go of the frames, and with them of their results."""

@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from itertools import chain
 from typing import Final, assert_never
 
 import structlog
@@ -18,8 +17,6 @@ from flow_backend.actors.messages import (
     CatchUp,
     ChangeIdentity,
     CloseSession,
-    Disconnected,
-    Frame,
     MarkPast,
     MutationDone,
     MutationMessage,
@@ -29,13 +26,13 @@ from flow_backend.actors.messages import (
     Resubscribe,
     Round,
     SessionKey,
-    Transport,
 )
 from flow_backend.actors.messages import ChangeQueries as TellQueries
 from flow_backend.actors.messages import RunAction as TellAction
 from flow_backend.actors.messages import RunMutation as TellMutation
 from flow_backend.actors.outbox import Outbox, TextFrame
-from flow_backend.actors.weights import LIGHT_BYTES, Weights
+from flow_backend.actors.outstanding import LIGHT_BYTES, SessionLimits, Weights
+from flow_backend.actors.transport import Disconnected, Frame, Transport
 from flow_backend.errors import (
     AuthRejected,
     AuthUnavailable,
@@ -61,7 +58,6 @@ from flow_backend.sync.messages import (
     StartSession,
     Token,
     VerifyToken,
-    Version,
 )
 from flow_backend.sync.state import Phase, SyncState
 from flow_backend.values.timestamp import NO_COMMIT, CommitTs
@@ -76,31 +72,6 @@ TOO_LARGE = 1009
 INTERNAL = 1011
 TRY_LATER = 1013
 _QUERIES_KEPT = 10
-
-
-@define
-class SessionLimits:
-    """What one client may have outstanding; past it, its socket is read no further.
-
-    Attributes:
-        mutations: unanswered ones, as are ``actions``.
-        queries: live ones; one more fails. A client that goes on all the same is closed.
-        edits: changes of its queries that no transition covers yet.
-        request_bytes: what all of these weigh together; one message more is always taken.
-        query_bytes: what the arguments of its queries weigh together; past it, it is closed.
-        unsent_bytes: what the socket has not taken.
-    """
-
-    mutations: int = 1000
-    actions: int = 100
-    queries: int = 1000
-    edits: int = 1000
-    request_bytes: int = 4 * 2**20
-    query_bytes: int = 32 * 2**20
-    unsent_bytes: int = 4 * 2**20
-    mailbox_seconds: float = 20.0
-    ahead_ns: int = 300 * 10**9
-    chunk_bytes: int = 5_000_000
 
 
 @define(frozen=True)
@@ -436,15 +407,8 @@ class SessionActor:
                 state.keep_journal(query_id, result.journal)
         frame = self.outbox.frames.transition(start, done)
         if self._takes_chunks and _size(frame) > self.limits.chunk_bytes:
-            return self._chunks(done, start)
+            return self.outbox.frames.chunks(start, done, self.limits.chunk_bytes)
         return frame
-
-    def _chunks(self, done: Round, start: Version) -> Frame:
-        end = done.version
-        changes = [(i, result.body, result.updated) for i, result in done.changes.items()]
-        text = b"".join(codec.transition_parts(start, end, changes, done.removed))
-        pieces = codec.transition_chunks(text, f"{end.ts}", self.limits.chunk_bytes)
-        return tuple(chain.from_iterable(self.text_frame([piece]) for piece in pieces))
 
     def crash(self, error: Exception) -> None:
         """End with an internal error: the client reconnects and begins anew."""

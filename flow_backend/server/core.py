@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from flow_backend.actors.messages import Call, QueryDone, Transport
+from flow_backend.actors.messages import Call, QueryDone
+from flow_backend.actors.transport import Transport
 from flow_backend.functions.context import Caller
 from flow_backend.storage.base import Done, Outcome, Refused, RequestKey
 from flow_backend.sync.client_identity import ClientIdentity

@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import define, field
 
-from flow_backend.actors.messages import Frame
+from flow_backend.actors.transport import Frame
 from flow_backend.errors import RemoteProtocolError
 from flow_backend.records import frozen
 

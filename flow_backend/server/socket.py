@@ -12,7 +12,7 @@ import trio
 from attrs import define, field
 
 from flow_backend.actors.gate import Gate
-from flow_backend.actors.messages import Disconnected, Drained, Frame
+from flow_backend.actors.transport import Disconnected, Drained, Frame
 from flow_backend.errors import MalformedMessage, MessageTooLarge
 from flow_backend.server.frames import (
     Control,

@@ -7,7 +7,7 @@ from typing import Final
 import trio
 from attrs import define, field
 
-from flow_backend.actors.messages import Disconnected, Drained, Frame
+from flow_backend.actors.transport import Disconnected, Drained, Frame
 from flow_backend.testing.sim import SimRuntime
 
 ABNORMAL: Final = 1006

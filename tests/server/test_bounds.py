@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import trio
 
-from flow_backend.actors.messages import Transport
+from flow_backend.actors.transport import Transport
 from flow_backend.server.app import Server
 from flow_backend.server.frames import text_frame
 from tests.server.stand_in import StandIn, masked, raw, running, upgraded

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from flow_backend.actors.messages import Disconnected, Transport
+from flow_backend.actors.transport import Disconnected, Transport
 from flow_backend.errors import StartError
 from flow_backend.server.app import Server, open_server
 from flow_backend.server.config import Settings

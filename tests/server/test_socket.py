@@ -10,7 +10,7 @@ import trio.lowlevel
 import trio.testing
 from trio_websocket import open_websocket_url
 
-from flow_backend.actors.messages import Disconnected, Transport
+from flow_backend.actors.transport import Disconnected, Transport
 from flow_backend.errors import MalformedMessage, MessageTooLarge
 from flow_backend.server.frames import text_frame
 from flow_backend.server.socket import WebSocket

@@ -1,4 +1,4 @@
-"""What a client's messages weigh: the bytes that the server keeps for one session."""
+"""What one client may have outstanding, and what of it weighs how much."""
 
 from collections import deque
 from typing import Final
@@ -20,6 +20,31 @@ from flow_backend.sync.messages import (
 
 LIGHT_BYTES: Final = 4096
 """Messages below this are not weighed: their number is bounded, and that is enough."""
+
+
+@define
+class SessionLimits:
+    """What one client may have outstanding; past it, its socket is read no further.
+
+    Attributes:
+        mutations: unanswered ones, as are ``actions``.
+        queries: live ones; one more fails. A client that goes on all the same is closed.
+        edits: changes of its queries that no transition covers yet.
+        request_bytes: what all of these weigh together; one message more is always taken.
+        query_bytes: what the arguments of its queries weigh together; past it, it is closed.
+        unsent_bytes: what the socket has not taken.
+    """
+
+    mutations: int = 1000
+    actions: int = 100
+    queries: int = 1000
+    edits: int = 1000
+    request_bytes: int = 4 * 2**20
+    query_bytes: int = 32 * 2**20
+    unsent_bytes: int = 4 * 2**20
+    mailbox_seconds: float = 20.0
+    ahead_ns: int = 300 * 10**9
+    chunk_bytes: int = 5_000_000
 
 
 @define
