@@ -24,8 +24,9 @@ bench: setup web
 bench-peers: setup
 	$(BIN)/python -m bench --peers $(ARGS)
 
+# The full numbers of cases: hours. ARGS="--share 0.1" runs a tenth of them.
 soak: setup
-	$(BIN)/python -m tests.simulation.soak $(ARGS)
+	$(BIN)/python -m tests.soak $(ARGS)
 
 fuzz: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[fuzz]'

@@ -6,6 +6,7 @@ faults under which it still fails.
 """
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import os
@@ -102,16 +103,11 @@ def _commit() -> str:
     return found.stdout.strip() or "unknown"
 
 
-def _seeds(first: int, count: int | None, minutes: float | None) -> Iterator[int]:
+def soak(
+    seeds: Iterable[int], jobs: int, summary: Path | None, minutes: float | None = None
+) -> bool:
+    """Run seeds, for so long at most, and print what came of them. Returns: whether all is well."""
     until = None if minutes is None else time.monotonic() + minutes * 60
-    seed = first
-    while (count is None or seed < first + count) and (until is None or time.monotonic() < until):
-        yield seed
-        seed += 1
-
-
-def soak(seeds: Iterable[int], jobs: int, summary: Path | None) -> bool:
-    """Run seeds and print what came of them. Returns: whether all went well."""
     reached, failed, runs, seconds = Counter[str](), list[int](), 0, 0.0
     for run in run_all(seeds, jobs):
         runs += 1
@@ -121,6 +117,8 @@ def soak(seeds: Iterable[int], jobs: int, summary: Path | None) -> bool:
             failed.append(run.seed)
             print(run.error)
             print(f"seed {run.seed} failed at commit {_commit()}: {replay_command(run.seed)}\n")
+        if until is not None and time.monotonic() > until:
+            break  # What is under way in other processes is given up.
         if runs % 1000 == 0:
             print(f"{runs} seeds, failed: {failed or 'none'}", flush=True)
     never = [what for what in MUST_REACH if not reached[what]]
@@ -173,7 +171,8 @@ def main() -> None:
         return
     first = Random().randrange(10**9) if chosen.first is None else chosen.first
     count = 10_000 if chosen.seeds is None and chosen.minutes is None else chosen.seeds
-    went_well = soak(_seeds(first, count, chosen.minutes), chosen.jobs, chosen.summary)
+    seeds = itertools.count(first) if count is None else range(first, first + count)
+    went_well = soak(seeds, chosen.jobs, chosen.summary, chosen.minutes)
     sys.exit(0 if went_well else 1)
 
 
