@@ -158,7 +158,7 @@ class Scene:
         """Hold every round that came since against the truth at its timestamp."""
         for each in self.client.rounds[self.checked :]:
             for result in each.changes.values():
-                assert self.right[each.ts] in result.body, each
+                assert self.right[each.version.ts] in result.body, each
         self.checked = len(self.client.rounds)
         if self.client.rounds:
             newest = self.client.rounds[-1]

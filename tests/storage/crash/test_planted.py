@@ -75,6 +75,4 @@ def test_b6_a_log_that_is_not_copied_is_found(monkeypatch: pytest.MonkeyPatch) -
     """What a failed sync dropped is in the log that the next process reads, and on no disk."""
     monkeypatch.setattr(SimFiles, "renew_log", lambda _: True)
 
-    assert found(
-        lambda _: test_failures.test_b6_a_failed_sync_that_drops_its_pages_loses_nothing(5)
-    )
+    assert found(lambda seed: test_failures.lose_each_sync(seed, 5))
