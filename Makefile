@@ -16,7 +16,7 @@ serve: setup web
 test: setup web
 	@$(BIN)/python -m tests.browser_notice
 	$(MAKE) --no-print-directory web-test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 bench: setup web
 	$(BIN)/python -m bench $(ARGS)

@@ -163,7 +163,8 @@ class Scene:
         if self.client.rounds:
             newest = self.client.rounds[-1]
             for held in self.client.holds.values():
-                assert self.right[newest.ts] in held.body, "what is held is not true any more"
+                right = self.right[newest.version.ts]
+                assert right in held.body, "what is held is not true any more"
 
     def _commit(self, rank: float) -> None:
         fields = thing(10.0 * self.number + rank)
