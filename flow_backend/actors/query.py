@@ -8,9 +8,10 @@ import trio
 from attrs import define, field
 
 from flow_backend.actors.blame import Asked
-from flow_backend.actors.durations import FAST_SECONDS, Durations
+from flow_backend.actors.durations import Durations
 from flow_backend.actors.frontier import Frontier
 from flow_backend.actors.live import LiveQueries, LiveQuery, Watcher
+from flow_backend.actors.live_runs import LiveRuns
 from flow_backend.actors.mailbox import Mailbox
 from flow_backend.actors.messages import (
     Call,
@@ -20,7 +21,6 @@ from flow_backend.actors.messages import (
     CloseSession,
     Committed,
     Invalidated,
-    LiveQueryId,
     OpenSession,
     QueryMessage,
     QueryResult,
@@ -35,12 +35,9 @@ from flow_backend.actors.messages import (
     Unsubscribe,
 )
 from flow_backend.actors.outbox import Outbox
-from flow_backend.actors.reading import ReadPool, ReadWorker
-from flow_backend.errors import StorageError
-from flow_backend.functions.context import Log
-from flow_backend.functions.limits import Limits
+from flow_backend.actors.reading import ReadPool
 from flow_backend.functions.runner import QueryRun, Runner
-from flow_backend.runtime import Finished, Runtime
+from flow_backend.runtime import Runtime
 from flow_backend.storage.base import Done, Snapshot, TableName
 from flow_backend.sync.codec import query_failed_body, query_updated_body
 from flow_backend.sync.messages import Add, QueryId
@@ -99,7 +96,10 @@ class QueryActor:
     _newest_session: int = 0
     _early: dict[SessionKey, bool] = field(factory=dict[SessionKey, bool])
     _last_round: Round | None = None
-    _running: dict[LiveQueryId, LiveQuery] = field(factory=dict[LiveQueryId, LiveQuery])
+    beside: LiveRuns = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.beside = LiveRuns(self.inbox, self.pool)
 
     async def run(self) -> None:
         """Work for ever."""
@@ -131,7 +131,7 @@ class QueryActor:
                         self.live.meet(live)
             case RunEnded(ident, ts, run):
                 # None if it was started by an actor that has failed since.
-                ended = self._running.pop(ident, None)
+                ended = self.beside.ended(ident)
                 if ended is not None and ident in self.live.by_id:  # Else nobody watches it.
                     self.at = Asked(*ended.key[:2])
                     self._ended(ended, ts, run)
@@ -283,10 +283,11 @@ class QueryActor:
         try:
             if ts > self.frontier.noticed_ts:
                 return False  # The commit's notice is on its way, and wakes us.
-            fast, slow = self._sort_due(ts)
+            fast, slow = self.beside.part(self.live.due.values(), ts)
             waiting = self._begin_rounds(ts, [*fast, *(live for live, _ in slow)])
             for live, worker in slow:
-                self._start(live, worker, ts)
+                self.live.due.pop(live.id, None)
+                self.beside.start(live, worker, ts)
             self.rounds += 1
             self._sliced_at = self.runtime.monotonic()
             for watcher in waiting:
@@ -298,46 +299,6 @@ class QueryActor:
             self.snapshot.end()
         return bool(fast) or bool(waiting)
 
-    def _sort_due(self, ts: CommitTs) -> tuple[list[LiveQuery], list[tuple[LiveQuery, ReadWorker]]]:
-        """Part what is due into what runs here and what runs in a thread, as far as one is free."""
-        fast: list[LiveQuery] = []
-        slow: list[tuple[LiveQuery, ReadWorker]] = []
-        unknown: set[str] = set()
-        for live in self.live.due.values():
-            path = live.call.path
-            if self.durations.is_fast(path):
-                fast.append(live)
-                continue
-            seconds = self.durations.of(path)
-            if seconds is None:
-                # The first run of a function says how long it takes: the others wait for that.
-                if path in unknown or self._is_running(path):
-                    continue
-                unknown.add(path)
-            worker = self.pool.take(seconds)
-            if worker is None:
-                # Live runs tell their end by themselves; what reads once would not wake us.
-                self.pool.when_freed(self._reader_freed)
-                continue
-            try:
-                begun = worker.snapshot.begin()
-            except BaseException:
-                for taken in (worker, *(each for _, each in slow)):
-                    self.pool.give_back(taken)
-                raise
-            if begun != ts:
-                # A commit has come in between: the next round has a newer timestamp for all.
-                self.pool.give_back(worker)
-                continue
-            slow.append((live, worker))
-        return fast, slow
-
-    def _reader_freed(self) -> None:
-        self.inbox.put(ReaderFreed())
-
-    def _is_running(self, path: str) -> bool:
-        return any(live.running and live.call.path == path for live in self._running.values())
-
     def _begin_rounds(self, ts: CommitTs, runs: list[LiveQuery]) -> list[Watcher]:
         """Begin a round for each session that is concerned and has nothing running from before."""
         chosen = {live.id for live in runs}
@@ -345,7 +306,7 @@ class QueryActor:
         for live in runs:
             concerned.update(live.watchers)
         blocked: set[SessionKey] = set()
-        for live in (*self._running.values(), *self.live.due.values()):
+        for live in (*self.beside.running.values(), *self.live.due.values()):
             if live.id not in chosen:
                 blocked.update(live.watchers)
         begun: list[Watcher] = []
@@ -374,29 +335,6 @@ class QueryActor:
         if now - self._sliced_at > _SLICE_SECONDS:
             await trio.lowlevel.checkpoint()
             self._sliced_at = self.runtime.monotonic()
-
-    def _start(self, live: LiveQuery, worker: ReadWorker, ts: CommitTs) -> None:
-        """Run a query in a thread; its end comes as a message."""
-        live.running = True
-        self.live.due.pop(live.id, None)
-        self._running[live.id] = live
-        # Set before the run: a commit that meets the old read set meets a run of before.
-        live.met = False
-
-        def done(finished: Finished[QueryRun]) -> None:
-            self.pool.give_back(worker)
-            run = finished.value
-            if isinstance(finished.error, StorageError):
-                self.inbox.put(StorageFailed(finished.error))
-                return
-            if run is None:
-                # A read failed under it. The query says so, and is run again with its next commit.
-                assert finished.error is not None
-                refused = self.runner.refusal(finished.error, live.call.path, Log(Limits()))
-                run = QueryRun(refused, live.read_set, live.journal, False, FAST_SECONDS)
-            self.inbox.put(RunEnded(live.id, ts, run))
-
-        worker.worker.submit(lambda: worker.run(live.call, live.journal, self.runner), done)
 
     def _ended(self, live: LiveQuery, ts: CommitTs, run: QueryRun) -> None:
         """Take over a run: subscribe to what it read, and give its result to who waits for it."""
