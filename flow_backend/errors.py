@@ -1,6 +1,7 @@
 """Every error that the backend raises, in one tree; each has a code that the client may see."""
 
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import ClassVar, cast
 
 
 class FlowError(Exception):
@@ -194,3 +195,12 @@ class AuthUnavailable(FlowError):
     """A token could not be checked, since the issuer's keys are out of reach; try again."""
 
     code = "AuthProviderDiscoveryFailed"
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """Give the errors of a group, however deep; one that is no group by itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+            yield from leaves(each)
+    else:
+        yield error

@@ -1,14 +1,13 @@
 """What an actor was at work on when it failed: named for the log, and never given to it again."""
 
 import hashlib
-from collections.abc import Iterator
 from types import TracebackType
-from typing import cast
 
 import orjson
 from attrs import frozen
 
 from flow_backend.actors.messages import Call
+from flow_backend.errors import leaves
 from flow_backend.values.value import JsonValue
 
 
@@ -31,15 +30,6 @@ def described(message: object) -> dict[str, str]:
     if isinstance(message, Asked):
         told |= {"function": message.path, "arguments_hash": _hash(message.key)}
     return told
-
-
-def leaves(error: BaseException) -> Iterator[BaseException]:
-    """Give the errors of a group, however deep; one that is no group by itself."""
-    if isinstance(error, BaseExceptionGroup):
-        for each in cast("BaseExceptionGroup[BaseException]", error).exceptions:
-            yield from leaves(each)
-    else:
-        yield error
 
 
 def shown(error: BaseException) -> str:

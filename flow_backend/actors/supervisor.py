@@ -7,8 +7,8 @@ import structlog
 import trio
 from attrs import define, field
 
-from flow_backend.actors.blame import described, leaves, shown
-from flow_backend.errors import FlowError, StorageError
+from flow_backend.actors.blame import described, shown
+from flow_backend.errors import FlowError, StorageError, leaves
 from flow_backend.runtime import Runtime
 from flow_backend.storage.failures import broken_invariant
 

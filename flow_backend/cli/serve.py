@@ -2,8 +2,6 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from typing import cast
 
 import click
 import trio
@@ -11,7 +9,7 @@ import trio
 from flow_backend.actors.supervisor import ActorFailed
 from flow_backend.cli import exit_codes
 from flow_backend.cli.supervise import OPTION, supervise
-from flow_backend.errors import AppDefinitionError, StartError, StorageError
+from flow_backend.errors import AppDefinitionError, StartError, StorageError, leaves
 from flow_backend.functions.registry import load_app
 from flow_backend.server.app import Server
 from flow_backend.server.config import Settings, settings_from
@@ -87,7 +85,7 @@ def _run(options: dict[str, object], *, supervised: bool) -> tuple[str, int] | N
             sys.exit(supervise(settings))
         _serve(settings)
     except BaseExceptionGroup as group:
-        problems = [found for error in _leaves(group) if (found := _problem(error)) is not None]
+        problems = [found for error in leaves(group) if (found := _problem(error)) is not None]
         if not problems:
             raise
         return problems[0]
@@ -113,14 +111,6 @@ def _serve(settings: Settings) -> None:
 def _announce(server: Server) -> None:
     print(f"Flow is ready at {server.url}", flush=True)
     print(f"Clients connect to {server.sync_url}", flush=True)
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(cast("BaseExceptionGroup[BaseException]", error))
-        else:
-            yield error
 
 
 def _problem(error: BaseException) -> tuple[str, int] | None:

@@ -8,7 +8,7 @@ import pytest
 from trio.testing import MockClock
 
 from flow_backend.actors.messages import Call
-from flow_backend.errors import StorageError
+from flow_backend.errors import StorageError, leaves
 from flow_backend.storage.failures import DatabaseDamaged, DiskFailed, OutOfMemory
 from flow_backend.storage.files import DATABASE
 from flow_backend.testing.disk import SimDisk
@@ -21,12 +21,6 @@ ENDS = [
     (apsw.NoMemError, OutOfMemory, 71),
 ]
 TIMES = {apsw.CorruptError: 1, apsw.IOError: 3, apsw.NoMemError: 2}
-
-
-def leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for each in error.exceptions for leaf in leaves(each)]
-    return [error]
 
 
 async def read_until_the_end(disk: SimDisk, error: type[apsw.Error], where: str) -> None:

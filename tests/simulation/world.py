@@ -18,7 +18,7 @@ from flow_backend.actors.outstanding import SessionLimits
 from flow_backend.actors.session import Authenticated
 from flow_backend.actors.supervisor import ActorFailed
 from flow_backend.auth.identity import Identity
-from flow_backend.errors import StartError, StorageError
+from flow_backend.errors import StartError, StorageError, leaves
 from flow_backend.functions.context import Caller
 from flow_backend.storage.failures import ReadFailed
 from flow_backend.storage.settings import StorageSettings
@@ -131,7 +131,7 @@ class World:
         expected: tuple[type[Exception], ...] = (ActorFailed, StorageError)
         if self.machine.was_hurt:
             expected = (*expected, ReadFailed)  # While it opens its readers.
-        if any(not isinstance(each, expected) for each in _leaves(errors)):
+        if any(not isinstance(each, expected) for each in leaves(errors)):
             raise errors
         self.runtime.reach("the server ended by itself")
         self.trouble.ended_by_itself(errors, self.machine.was_hurt)
@@ -380,12 +380,6 @@ class World:
                 "which ran first"
             )
             last[each.client.name] = (here, each.token)
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for each in error.exceptions for leaf in _leaves(each)]
-    return [error]
 
 
 @define
