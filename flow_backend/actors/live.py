@@ -221,10 +221,6 @@ class LiveQueries:
         self.due[live.id] = live
         return live
 
-    def unwatch(self, watcher: Watcher, query_id: QueryId) -> LiveQuery:
-        """Let a session drop a query. Returns: the live query; unwatched, it is to be forgotten."""
-        return watcher.close(query_id)
-
     def forget(self, live: LiveQuery) -> None:
         """Drop a live query that nobody watches."""
         assert not live.watchers, live.key

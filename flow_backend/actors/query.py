@@ -222,7 +222,7 @@ class QueryActor:
 
     def _unwatch(self, watcher: Watcher, query_id: QueryId) -> None:
         watcher.abandon_round()
-        live = self.live.unwatch(watcher, query_id)
+        live = watcher.close(query_id)
         if not live.watchers:
             self._forget(live)
 

@@ -197,12 +197,13 @@ class InFlightPage:
         target = self.directory / SUSPECTS
         copy = target.with_suffix(".new")
         try:
-            with open(copy, "wb", opener=_open_private) as file:
+            with open(copy, "wb", opener=open_private) as file:
                 file.write(b"".join(lines))
             copy.replace(target)
         except OSError as error:  # A full disk must not keep a call from its answer.
             logger.warning("the suspects could not be saved", error=str(error))
 
 
-def _open_private(path: str, flags: int) -> int:
+def open_private(path: str, flags: int) -> int:
+    """Open a file, as ``open`` does for its ``opener``, that no other user may read."""
     return os.open(path, flags | os.O_CLOEXEC, 0o600)

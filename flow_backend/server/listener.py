@@ -12,6 +12,7 @@ from attrs import define, field
 
 from flow_backend.actors.gate import Gate
 from flow_backend.errors import StartError
+from flow_backend.server.addresses import AddressLimits, address_limits
 from flow_backend.server.config import Settings
 from flow_backend.server.core import BackendFacade
 from flow_backend.server.handover import HttpServer
@@ -19,7 +20,6 @@ from flow_backend.server.handshake import Opening, OpeningReader, Plain, Refusal
 from flow_backend.server.keep_alive import Wheel
 from flow_backend.server.metrics import ServerCounters
 from flow_backend.server.pace import UNBOUNDED, MessageRate
-from flow_backend.server.rates import AddressLimits, address_limits
 from flow_backend.server.socket import WebSocket
 
 BACKLOG: Final = 4096

@@ -1,12 +1,16 @@
 """The server process: an app, its database and its listener, from start to the last signal."""
 
+import gc
 import ipaddress
 import os
+import resource
 import signal
+import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import structlog
 import trio
@@ -25,11 +29,13 @@ from flow_backend.server.bounds import backend_settings
 from flow_backend.server.config import USAGE_EXIT_CODE, Settings, web_folder
 from flow_backend.server.frames import text_frame
 from flow_backend.server.parent import Parent
-from flow_backend.server.watchdog import armed, noting_calls, raise_file_limit, tune_interpreter
+from flow_backend.server.watchdog import armed, noting_calls
 from flow_backend.storage.settings import StorageSettings
 from flow_backend.storage.sqlite import open_storage
 
 _SECOND_SIGNAL_EXIT_CODE = 130
+_SWITCH_SECONDS: Final = 0.0005
+_YOUNG_OBJECTS: Final = 10_000
 log = structlog.stdlib.get_logger("flow.server")
 
 
@@ -48,7 +54,7 @@ async def run_server(
         ended the backend by itself.
     """
     check_exposure(app, settings)
-    raise_file_limit()
+    _raise_file_limit()
     runtime, gate = SystemRuntime(), Gate()
     folder = Path(settings.data)
     tables = tuple(app.schema.tables.values())
@@ -91,7 +97,7 @@ async def run_server(
                         gate=gate,
                     ) as server,
                 ):
-                    tune_interpreter()
+                    _tune_interpreter()
                     on_ready(server)
                     await stop.wait()
                     log.info("Stopping")
@@ -179,3 +185,20 @@ async def _listen_to_signals(
                 # What was acknowledged is on disk, so there is nothing that this could lose.
                 os._exit(_SECOND_SIGNAL_EXIT_CODE)
             stop.set()
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open files, and so connections, as the system lets this process have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _tune_interpreter() -> None:
+    """Make the interpreter fit for a server: call this once, when all is imported and set up."""
+    # A thread that computes gives the loop its turn after half a millisecond, not after five.
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    # What exists now lives as long as the process: no collection has to walk through it.
+    gc.collect()
+    gc.freeze()
+    # Sessions and messages are freed by their counts; collections at every 700 objects are waste.
+    gc.set_threshold(_YOUNG_OBJECTS, 20, 20)

@@ -3,7 +3,7 @@
 import socket
 import struct
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from itertools import islice
 from typing import Final
@@ -231,12 +231,6 @@ class WebSocket:
         self.counters.frames_out += 1
         self._sent_at = self.pulse.now
         self._write(frame)
-
-    def push_many(self, frames: Sequence[Frame]) -> None:
-        """Write frames back to back; nothing comes between them."""
-        # Nothing waits here, and a ping is pushed by another task: it comes before or after.
-        for frame in frames:
-            self.push(frame)
 
     @property
     def unsent_bytes(self) -> int:

@@ -1,11 +1,8 @@
 """A watchdog in C: it ends the process when the event loop stands still, and says what it ran."""
 
 import faulthandler
-import gc
 import os
-import resource
 import signal
-import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,14 +12,12 @@ import structlog
 import trio
 from attrs import define
 
-from flow_backend.functions.in_flight import InFlightPage
+from flow_backend.functions.in_flight import InFlightPage, open_private
 
 REPORT: Final = "flow.crash"
 _REARM_SECONDS: Final = 1.0
 _REPORT_SHARE: Final = 0.9
 _REPORT_BYTES_MAX: Final = 16_384
-_SWITCH_SECONDS: Final = 0.0005
-_YOUNG_OBJECTS: Final = 10_000
 
 log = structlog.stdlib.get_logger("flow.server")
 
@@ -67,7 +62,7 @@ class Watchdog:
 @contextmanager
 def armed(seconds: float, directory: Path) -> Generator[Watchdog]:
     """Watch the process while the block runs; 0 seconds watch for faults of C code only."""
-    with open(directory / REPORT, "ab", buffering=0, opener=_open_private) as report:
+    with open(directory / REPORT, "ab", buffering=0, opener=open_private) as report:
         os.ftruncate(report.fileno(), 0)
         faulthandler.enable(report)
         faulthandler.register(signal.SIGALRM, report, all_threads=True, chain=False)
@@ -105,24 +100,3 @@ def _last_report(directory: Path) -> str:
             return file.read(_REPORT_BYTES_MAX).decode(errors="replace")
     except FileNotFoundError:
         return ""
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
-
-
-def raise_file_limit() -> None:
-    """Allow as many open files, and so connections, as the system lets this process have."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def tune_interpreter() -> None:
-    """Make the interpreter fit for a server: call this once, when all is imported and set up."""
-    # A thread that computes gives the loop its turn after half a millisecond, not after five.
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    # What exists now lives as long as the process: no collection has to walk through it.
-    gc.collect()
-    gc.freeze()
-    # Sessions and messages are freed by their counts; collections at every 700 objects are waste.
-    gc.set_threshold(_YOUNG_OBJECTS, 20, 20)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from flow_backend.errors import StartError
+from flow_backend.server.addresses import AddressLimits, address_limits
 from flow_backend.server.app import Server
 from flow_backend.server.config import Settings
 from flow_backend.server.pace import MessageRate, Pace
-from flow_backend.server.rates import AddressLimits, address_limits
 from tests.server.stand_in import UPGRADE, RawClient, masked, raw, running, upgraded
 
 NO_PROXY: dict[str, Any] = {"rate_exempt": (), "trusted_proxies": ()}
