@@ -78,8 +78,8 @@ class MutationActor:
     """Gives every mutation its place in the order of commits.
 
     In:   RunMutation and MarkPast, from sessions, HTTP requests and actions.
-    Out:  MutationDone to whoever asked; then TableWrites to the tables that were written, and
-          Committed to the QueryActor.
+    Out:  MutationDone or NotDone to whoever asked; then TableWrites to the tables that were
+          written, and Committed to the QueryActor.
     Owns: the writer, and with it the commit timestamp; its thread. ``published_ts`` is the newest
         commit that was told: others that are on disk already nobody may be shown yet.
     """

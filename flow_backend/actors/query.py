@@ -63,8 +63,8 @@ _SLICE_SECONDS = 0.004
 class QueryActor:
     """Runs live queries again when commits have met them, and tells who watches.
 
-    In:   Committed from the MutationActor, Invalidated from the tables, the sessions' queries, and
-          the ends of runs in threads.
+    In:   Committed from the MutationActor, Invalidated from the tables, TableLost for a table that
+          was started again, the sessions' queries, and the ends of runs in threads.
     Out:  Subscribe and Unsubscribe to the tables; one Round at a time to each session.
     Owns: the live queries, the watchers, the frontier, and a snapshot to run fast queries on.
 

@@ -89,9 +89,9 @@ SessionMessage = MutationDone | ActionDone | NotDone | Round | Resubscribe
 class SessionActor:
     """Speaks the sync protocol with one client, for the life of one connection.
 
-    In:   messages from the socket; MutationDone, ActionDone, Round and Resubscribe.
-    Out:  RunMutation to the MutationActor, RunAction to the ActionActor, queries and identity to
-          the QueryActor; frames to the socket.
+    In:   messages from the socket; MutationDone, ActionDone, NotDone, Round and Resubscribe.
+    Out:  RunMutation and MarkPast to the MutationActor, RunAction to the ActionActor, queries and
+          identity to the QueryActor; frames to the socket.
     Owns: the socket, the protocol's state, and what waits to be written. ``newest_of`` is shared by
         all sessions: the newest connection of each client.
     """
