@@ -37,8 +37,9 @@ def test_e_no_commit_is_missed_and_none_alarms_without_cause(engine: Engine) -> 
     FLOW_SEED=… runs this from another seed; a failure names the least part of its world that still
     fails, which tests.histories.chain.run_world(engine, seed, chosen=…) runs again.
     """
+    wanted = cases(20_000, 1_000_000)
     compared = met = seed = 0
-    while compared < cases(20_000, 1_000_000):
+    while compared < wanted:
         try:
             world = run_world(engine, SEED + seed, STEPS, QUERIES)
         except (Missed, FalseAlarm, WrongAnswer) as error:

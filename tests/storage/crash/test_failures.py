@@ -131,10 +131,10 @@ def lose_each_sync(seed: int, more: int) -> int:
 @pytest.mark.parametrize("more", [0, 1, 5, 99])
 def test_b6_a_failed_sync_that_drops_its_pages_loses_nothing(more: int) -> None:
     """The process ends, the next one writes the log anew, works on; then the power goes."""
-    count = 0
+    count, wanted = 0, cases(2000) // (8 if more == 99 else 4)
     for seed in itertools.count(SEED + 1):
         count += lose_each_sync(seed, more)
-        if count >= cases(2000) // (8 if more == 99 else 4):
+        if count >= wanted:
             return
 
 

@@ -92,9 +92,10 @@ def test_b3_a_second_power_cut_in_the_recovery_loses_nothing() -> None:
         disk.kill()
 
     # From some crash points, every operation of the start that follows.
-    sweep(max(1, cases(2000, 50_000) // 30), cut_twice, first_seed=SEED + 3, every=29)
+    wanted = cases(2000, 50_000)
+    sweep(max(1, wanted // 30), cut_twice, first_seed=SEED + 3, every=29)
 
-    assert points > cases(2000, 50_000)
+    assert points > wanted
 
 
 def test_b3_a_start_that_fails_loses_nothing() -> None:
