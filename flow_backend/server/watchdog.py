@@ -12,7 +12,7 @@ import structlog
 import trio
 from attrs import define
 
-from flow_backend.functions.in_flight import InFlightPage, open_private
+from flow_backend.server.in_flight_page import InFlightPage, open_private
 
 REPORT: Final = "flow.crash"
 _REARM_SECONDS: Final = 1.0
