@@ -213,6 +213,7 @@ class StoredWriter:
         try:
             connection = self._connect()
             self._use(connection, _durable_clock(connection))
+            found = [(key, self._records.find(key)) for key in keys]
         except apsw.Error as error:
             raise self._troubles.of_commit(error) from error
         if self._durable.ts < before:
@@ -220,7 +221,6 @@ class StoredWriter:
                 f"the database is at timestamp {self._durable.ts}, but was at {before} before"
             )
             raise self._troubles.fatal
-        found = [(key, self._records.find(key)) for key in keys]
         return {key: outcome for key, outcome in found if outcome is not None}
 
     def maintain(self) -> None:
