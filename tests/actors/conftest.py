@@ -1,14 +1,3 @@
-"""Actors that are made to fail say so in their log, which nobody reads here."""
+"""What is made to fail here says so in the log, which nobody reads."""
 
-from collections.abc import Iterator
-
-import pytest
-import structlog
-
-
-@pytest.fixture(autouse=True)
-def _no_log() -> Iterator[None]:
-    before = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    yield
-    structlog.configure(**before)
+from tests.quiet import no_log as no_log

@@ -40,7 +40,7 @@ CANARY = "a canary that no log may hold"
 
 
 @pytest.fixture
-def _with_log(_no_log: None) -> None:
+def _with_log(no_log: None) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(0))
 
 

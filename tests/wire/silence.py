@@ -91,7 +91,7 @@ class Peer:
         return self
 
     def read_message(self) -> dict[str, Any]:
-        """Read the next message; pings are left unanswered."""
+        """Read the next message; answer pings on the way."""
         while True:
             first, size = self._read(2)
             if size == 126:
