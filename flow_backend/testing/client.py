@@ -209,6 +209,8 @@ class SimClient:
                 self._settle(request)
             else:
                 self._send_request(request)
+        # One that asks for nothing may never hear anything: it is connected all the same.
+        self._wake()
 
     async def _read(self, link: SimLink) -> None:
         try:

@@ -12,11 +12,8 @@ from tests.simulation.soak import SeedRun, replay_command, run_seed
 from tests.simulation.sometimes import MUST_REACH
 
 SEEDS = cases(1_200, 20_000)
-PART = 20
 FOUND = [int(line) for line in (Path(__file__).parent / "seeds.txt").read_text().split()]
 ROOT = Path(__file__).parents[2]
-
-reached_together = Counter[str]()
 
 
 def _run(seed: int) -> SeedRun:
@@ -27,32 +24,19 @@ def _run(seed: int) -> SeedRun:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(SEED, SEED + SEEDS, PART))
-def test_a_b_c_d_clients_always_show_one_true_state_and_all_that_was_acknowledged(
-    first: int,
-) -> None:
+def test_a_b_c_d_clients_always_show_one_true_state_and_all_that_was_acknowledged() -> None:
     """A, B1, B2, C, D, E, G: at each version a client holds the state at its timestamp.
 
     None goes back; what was acknowledged is there once, after any end of the process or the power,
-    in the order in which it was sent; when the faults stop, everything settles.
+    in the order in which it was sent; when the faults stop, everything settles. Together the worlds
+    reach all that they must: a run that never got there has not tested it.
     """
     reached = Counter[str]()
-    for seed in range(first, first + PART):
+    for seed in range(SEED, SEED + SEEDS):
         reached.update(_run(seed).reached)
-    reached_together.update(reached)
 
-    assert reached["transitions"] > 100, reached
-
-
-@pytest.mark.slow
-def test_k_the_worlds_together_have_reached_all_that_they_must() -> None:
-    """A run that never got there has not tested it."""
-    if reached_together["transitions"] < 100 * SEEDS // PART:
-        pytest.skip("the worlds have not run before")
-
-    never = [what for what in MUST_REACH if not reached_together[what]]
-
-    assert not never
+    assert reached["transitions"] > 5 * SEEDS, reached
+    assert not [what for what in MUST_REACH if not reached[what]]
 
 
 @pytest.mark.slow
