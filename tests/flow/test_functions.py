@@ -7,11 +7,18 @@ import pytest
 from flow_backend.functions.function import Kind
 from tests.flow.support import APP, Flow, RunningFlow, Said
 
+SETTINGS = {
+    *("home_zone", "morning", "afternoon", "evening", "night", "workday_end", "all_day_reminder"),
+    *("week_starts", "date_order", "quiet_from", "quiet_until", "webhook_url", "webhook_secret"),
+}
 # Path: kind, arguments that must be given, those that may be left out.
 FIXED: dict[str, tuple[Kind, set[str], set[str]]] = {
     "boards:create": (Kind.MUTATION, {"title"}, {"columns"}),
     "boards:list": (Kind.QUERY, set(), set()),
     "boards:get": (Kind.QUERY, {"board"}, set()),
+    "people:settings": (Kind.QUERY, set(), set()),
+    "people:change_settings": (Kind.MUTATION, set(), SETTINGS),
+    "people:offer_zone": (Kind.MUTATION, {"zone"}, set()),
     "tasks:list": (Kind.QUERY, {"board"}, set()),
     "tasks:page": (Kind.QUERY, {"board", "paginationOpts"}, set()),
     "tasks:get": (Kind.QUERY, {"task"}, set()),
