@@ -18,6 +18,7 @@ from flow_backend.functions.function import (
 from flow_backend.schema.document import Date, Document, Id, Instant, Time, document
 from flow_backend.schema.index import Index
 from flow_backend.schema.pages import Page, PaginationOptions
+from flow_backend.schema.system import JobState, ScheduledFunction
 from flow_backend.values.value import Int64
 
 __all__ = [
@@ -31,11 +32,13 @@ __all__ = [
     "Index",
     "Instant",
     "Int64",
+    "JobState",
     "MutationCtx",
     "OpenIdConnect",
     "Page",
     "PaginationOptions",
     "QueryCtx",
+    "ScheduledFunction",
     "Time",
     "action",
     "document",

@@ -120,6 +120,30 @@ class LimitExceeded(FunctionError):
     code = "LimitExceeded"
 
 
+class InvalidScheduledFunction(FunctionError):
+    """What is to be scheduled is no mutation or action of the app; or no job has such an id."""
+
+    code = "InvalidScheduledFunction"
+
+
+class InvalidScheduledFunctionDelay(FunctionError):
+    """A job is to run at no instant, or at one that is too far away."""
+
+    code = "InvalidScheduledFunctionDelay"
+
+
+class TooManyFunctionsScheduled(LimitExceeded):
+    """One mutation schedules more jobs than it may."""
+
+    code = "TooManyFunctionsScheduled"
+
+
+class ScheduledFunctionsArgumentsTooLarge(LimitExceeded):
+    """The arguments of the jobs that one mutation schedules are too large together."""
+
+    code = "ScheduledFunctionsArgumentsTooLarge"
+
+
 class TookServerDown(FunctionError):
     """This call has ended the whole server twice, so for a while it is not run again."""
 

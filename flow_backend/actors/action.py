@@ -114,7 +114,7 @@ class ActionActor:
             raise InvalidCall(f"calls are nested more than {self.depth_max} deep")
         contract = self.runner.app.contracts[function.path]
         # The server's own code may call internal functions; who asks stays the same.
-        inside = Caller(caller.identity, admin=True)
+        inside = Caller(caller.identity, admin=True, job=caller.job)
         call = Call(function.path, contract.wire_arguments(arguments), inside)
         match function.kind:
             case Kind.QUERY:

@@ -64,6 +64,8 @@ class BackendSettings:
         limits: of one call.
         session: of one client.
         mutations_waiting: what the MutationActor's mailbox holds.
+        scheduled_mutations: how many due ones are with the writer at once.
+        scheduled_actions: how many run at once.
         batch_max: how many mutations commit together at most.
         readers: threads for queries that are too slow for the loop.
         redact: whether clients are told no more of an error than that there was one.
@@ -77,6 +79,8 @@ class BackendSettings:
     actions_waiting: int = 1024
     actions_running: int = 64
     action_seconds: float = 600.0
+    scheduled_mutations: int = 64
+    scheduled_actions: int = 8
     batch_max: int = 64
     readers: int = 3
     redact: bool = False

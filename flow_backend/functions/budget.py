@@ -2,7 +2,11 @@
 
 from attrs import define
 
-from flow_backend.errors import LimitExceeded
+from flow_backend.errors import (
+    LimitExceeded,
+    ScheduledFunctionsArgumentsTooLarge,
+    TooManyFunctionsScheduled,
+)
 from flow_backend.functions.limits import Limits
 
 
@@ -16,6 +20,8 @@ class Budget:
     ranges_read: int = 0
     documents_written: int = 0
     bytes_written: int = 0
+    jobs: int = 0
+    jobs_bytes: int = 0
 
     def read(self, documents: int, size: int) -> None:
         """Count rows that were looked at.
@@ -75,4 +81,23 @@ class Budget:
                 "Too many bytes written in a single function execution "
                 f"(limit: {self.limits.bytes_written} bytes). Write in several calls. "
                 f"It had come to {self.bytes_written} bytes."
+            )
+
+    def schedule(self, size: int) -> None:
+        """Count a job with arguments of ``size`` bytes.
+
+        Raises: TooManyFunctionsScheduled, ScheduledFunctionsArgumentsTooLarge.
+        """
+        self.jobs += 1
+        self.jobs_bytes += size
+        if self.jobs > self.limits.jobs:
+            raise TooManyFunctionsScheduled(
+                f"Too many functions scheduled by one mutation (limit: {self.limits.jobs}). "
+                "Schedule one that schedules the rest."
+            )
+        if self.jobs_bytes > self.limits.jobs_bytes:
+            raise ScheduledFunctionsArgumentsTooLarge(
+                "Too large total size of the arguments of functions scheduled by one mutation "
+                f"(limit: {self.limits.jobs_bytes} bytes). Store what is large in a document, and "
+                f"pass its id. It had come to {self.jobs_bytes} bytes."
             )

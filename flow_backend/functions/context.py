@@ -11,6 +11,7 @@ from flow_backend.auth.identity import Identity
 from flow_backend.functions.database import Database, WritableDatabase
 from flow_backend.functions.function import Function, Mutation, Query
 from flow_backend.functions.limits import Limits
+from flow_backend.functions.scheduler import ActionScheduler, MutationScheduler
 from flow_backend.functions.seed import Seed
 from flow_backend.records import frozen
 from flow_backend.schema.document import Instant
@@ -22,10 +23,14 @@ T = TypeVar("T")
 
 @frozen
 class Caller:
-    """On whose behalf a function runs. ``admin`` may call internal functions."""
+    """On whose behalf a function runs. ``admin`` may call internal functions.
+
+    ``job`` is the id of the scheduled function that runs, or that called it.
+    """
 
     identity: Identity | None = None
     admin: bool = False
+    job: str | None = None
 
 
 NOBODY = Caller()
@@ -133,11 +138,17 @@ class MutationCtx:
     env: Mapping[str, str]
     _seed: Seed
     _nested: Nested
+    _job: str | None = None
 
     @property
     def random(self) -> Random:
         """Randomness that is the same when the call is run again with the same seed."""
         return self._seed.random
+
+    @property
+    def scheduler(self) -> MutationScheduler:
+        """Makes functions run later, if this mutation is committed."""
+        return MutationScheduler(self.db, self._job)
 
     def run(
         self, function: Query[P, R] | Mutation[P, R], /, *args: P.args, **kwargs: P.kwargs
@@ -174,6 +185,11 @@ class ActionCtx:
     def random(self) -> Random:
         """Randomness that is the same when the call is run again with the same seed."""
         return self._seed.random
+
+    @property
+    def scheduler(self) -> ActionScheduler:
+        """Makes functions run later, at once and whatever becomes of this action."""
+        return ActionScheduler(self._run)
 
     async def run(self, function: Function[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a query, mutation or action. Arguments go by name.

@@ -133,6 +133,8 @@ class WritableDatabase(Database):
             exist, or has a key that a unique index holds already.
         """
         table = TableName(type(document).__table__)
+        if table[0] == "_":
+            raise _read_only(table)
         transaction = self.transaction
         fields = self._fields(table, document)
         self._check(table, fields, fields)
@@ -148,7 +150,7 @@ class WritableDatabase(Database):
 
         Raises: DocumentError if there is no such document or field, or a value does not fit.
         """
-        table, cls = self.app.place_of_id(id)
+        table, cls = self._place(id)
         row = self._existing("Update", table, id)
         writers = self.app.writers[table]
         changed: dict[str, JsonValue] = {}
@@ -165,7 +167,7 @@ class WritableDatabase(Database):
 
         Raises: DocumentError if there is no such document, or the new one does not fit.
         """
-        table, cls = self.app.place_of_id(id)
+        table, cls = self._place(id)
         if type(document) is not cls:
             raise DocumentError(
                 f"a {type(document).__name__} cannot take the place of a {cls.__name__}"
@@ -178,10 +180,17 @@ class WritableDatabase(Database):
 
         Raises: DocumentError if there is none.
         """
-        table, _ = self.app.place_of_id(id)
+        table, _ = self._place(id)
         row = self._existing("Delete", table, id)
         self.budget.write(len(row[3]))
         self.transaction.delete(table, row)
+
+    def _place(self, ident: str) -> tuple[TableName, type[Document]]:
+        """Give the table and the class of what is to be written."""
+        place = self.app.place_of_id(ident)
+        if place[0][0] == "_":
+            raise _read_only(place[0])
+        return place
 
     def _existing(self, what: str, table: TableName, ident: str) -> StoredRow:
         row = self._row(table, ident)
@@ -240,6 +249,13 @@ class WritableDatabase(Database):
                     f'{table}.{name}: there is no document {value} in table "{target}"'
                 )
         return encoded
+
+
+def _read_only(table: TableName) -> DocumentError:
+    return DocumentError(
+        f'the table "{table}" is the server\'s: it can be read, and only the server writes it. '
+        "Functions are scheduled and canceled with ctx.scheduler."
+    )
 
 
 def _may_be_too_large(encoded: bytes) -> bool:

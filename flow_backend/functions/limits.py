@@ -28,6 +28,7 @@ class Limits:
         arguments_bytes: the encoded arguments.
         result_bytes: the encoded result.
         depth: calls nested in calls, the one from outside included.
+        jobs: functions that it may schedule, and ``jobs_bytes`` the sum of their arguments.
         log_lines: lines that it may log.
         log_line_bytes: characters of one of them.
         cpu_seconds: time on a processor in the function's own thread.
@@ -42,6 +43,8 @@ class Limits:
     arguments_bytes: int = 16 * MIB
     result_bytes: int = 16 * MIB
     depth: int = 8
+    jobs: int = 1000
+    jobs_bytes: int = 16 * MIB
     log_lines: int = 256
     log_line_bytes: int = 32_768
     cpu_seconds: float | None = 1.0

@@ -21,6 +21,7 @@ from flow_backend.errors import (
     UnknownFunction,
 )
 from flow_backend.functions.function import Function
+from flow_backend.functions.scheduler import SYSTEM_FUNCTIONS
 from flow_backend.functions.validate import Contract, compile_contract
 from flow_backend.schema.convert import TypeConverter
 from flow_backend.schema.document import Document
@@ -58,7 +59,7 @@ class App:
         """
         types = TypeConverter(dict(table_numbers))
         contracts: dict[str, Contract] = {}
-        for path, function in self.functions.items():
+        for path, function in {**self.functions, **SYSTEM_FUNCTIONS}.items():
             try:
                 contracts[path] = compile_contract(function, types)
             except SchemaError as error:
@@ -125,7 +126,7 @@ class BoundApp:
 
         Raises: UnknownFunction, in the same words for a missing one and for an internal one.
         """
-        found = self.app.functions.get(path)
+        found = self.app.functions.get(path) or SYSTEM_FUNCTIONS.get(path)
         if found is None or (found.internal and not internal):
             raise UnknownFunction(f"Could not find public function for '{path}'.")
         return found

@@ -25,6 +25,7 @@ from flow_backend.errors import (
 )
 from flow_backend.functions.budget import Budget
 from flow_backend.functions.context import (
+    NOBODY,
     ActionCtx,
     Auth,
     Caller,
@@ -136,7 +137,7 @@ class _Call:
         database = self.database
         if isinstance(database, WritableDatabase):
             if kind is Kind.MUTATION:
-                return MutationCtx(database, *parts)
+                return MutationCtx(database, *parts, self.caller.job)
             # A query inside a mutation sees what was written, and cannot write.
             database = Database(
                 database.app, database.reader, database.budget, None, database.pages
@@ -225,7 +226,7 @@ class Runner:
             value = await function.call(ctx, **taken)
             return Done(self._sized(contract.result(value), path), tuple(log.lines))
         except (Exception, SystemExit) as error:  # All that app code raises is its answer.
-            return self.refusal(error, path, log)
+            return self.refusal(error, path, log, caller)
 
     def _call(
         self, caller: Caller, budget: Budget, database: Database, now_ms: float, seed: Seed
@@ -266,7 +267,7 @@ class Runner:
         if answer is not None:
             return answer
         self._end_read(call.database.reader)
-        return self.refusal(self._out_of_time(path), path, call.log)
+        return self.refusal(self._out_of_time(path), path, call.log, call.caller)
 
     def _end_read(self, reader: Reader) -> None:
         """End what an interrupted call may have left open: the next read takes its place.
@@ -298,11 +299,12 @@ class Runner:
                 f"{path} calls itself too deep (limit: {sys.getrecursionlimit()} Python frames). "
                 "Use a loop, or less depth."
             )
-            return self.refusal(limit.with_traceback(error.__traceback__), path, call.log)
+            limit = limit.with_traceback(error.__traceback__)
+            return self.refusal(limit, path, call.log, call.caller)
         except BaseException as error:  # Even sys.exit() of an app ends its own call only.
             if (broken := broken_invariant(error)) is not None:
                 raise broken from error
-            return self.refusal(error, path, call.log)
+            return self.refusal(error, path, call.log, call.caller)
 
     def _find(self, path: str, kind: Kind, caller: Caller) -> Function[..., Any]:
         function = self.app.function(path, internal=caller.admin)
@@ -341,14 +343,18 @@ class Runner:
             f"{total} s in all. Do less in one call, or make it an action."
         )
 
-    def refusal(self, error: BaseException, path: str, log: Log) -> Refused:
+    def refusal(
+        self, error: BaseException, path: str, log: Log, caller: Caller = NOBODY
+    ) -> Refused:
         """Turn an error into what the client is told."""
-        lines = () if self.redact else tuple(log.lines)
+        # What becomes of a job no client is told: it stands in the job's record.
+        redact = self.redact and caller.job is None
+        lines = () if redact else tuple(log.lines)
         text = _uncaught(error)
         # The same error of the same function has the same id: a re-run that fails again is equal.
         ident = hashlib.blake2b(f"{path}\n{text}".encode(), digest_size=8).hexdigest()
         head = f"[Request ID: {ident}] Server Error"
-        message = head if self.redact else f"{head}\n{text}"
+        message = head if redact else f"{head}\n{text}"
         if not isinstance(error, FunctionError):
             # Its own words may quote arguments and documents: they go to the caller alone.
             kind, frames = type(error).__name__, _app_frames(error.__traceback__)
@@ -359,7 +365,8 @@ class Runner:
             try:
                 return Refused(message, lines, encode(error.data))
             except InvalidValue as bad:
-                return self.refusal(InvalidResult(f"the data of an AppError: {bad}"), path, log)
+                worse = InvalidResult(f"the data of an AppError: {bad}")
+                return self.refusal(worse, path, log, caller)
         return Refused(message, lines)
 
 

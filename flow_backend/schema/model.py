@@ -18,6 +18,7 @@ from flow_backend.schema.convert import TypeConverter
 from flow_backend.schema.document import Document, Instant
 from flow_backend.schema.families import is_id, is_union, table_of_id
 from flow_backend.schema.mismatch import Mismatch
+from flow_backend.schema.system import SYSTEM_DOCUMENTS
 from flow_backend.schema.table import ColumnKind, FieldSpec, IndexSpec, TableSpec
 from flow_backend.values.encode import from_wire
 from flow_backend.values.value import Int64
@@ -29,7 +30,7 @@ _MAX_INDEXES: Final = 64
 
 @frozen
 class Schema:
-    """All tables of an app.
+    """All tables of an app, its own first and then those that every app has.
 
     Attributes:
         documents: the class of each table.
@@ -57,6 +58,7 @@ def build_schema(classes: Iterable[type[Document]]) -> Schema:
             )
         _check_name(table, f"{place_of(cls)}: {cls.__name__}: the table name")
         documents[table] = cls
+    documents |= {cls.__table__: cls for cls in SYSTEM_DOCUMENTS}
     converter = TypeConverter()
     tables: dict[str, TableSpec] = {}
     types: dict[str, Mapping[str, Any]] = {}

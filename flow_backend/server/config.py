@@ -158,6 +158,10 @@ class Settings:
     actions_waiting_max: int = _setting(1024, "What the actions' mailbox holds.", least=1)
     actions_running_max: int = _setting(64, "Actions at once; the others wait.", least=1)
     action_seconds: float = _setting(600.0, "How long an action may take.", least=0.01)
+    scheduled_mutations_running_max: int = _setting(
+        64, "Scheduled mutations that wait for the writer at once; the others are on disk.", least=1
+    )
+    scheduled_actions_running_max: int = _setting(8, "Scheduled actions at once.", least=1)
     batch_max: int = _setting(64, "How many mutations commit together at most.", least=1)
     readers: int = _setting(3, "Threads for slow queries; there is one more for others.", least=1)
     documents_read_max: int = _setting(32_000, "Documents that one call may read.", least=1)
@@ -168,6 +172,10 @@ class Settings:
     arguments_bytes_max: int = _setting(16 << 20, "The largest arguments of a call.", least=1024)
     result_bytes_max: int = _setting(16 << 20, "The largest result of a call.", least=1024)
     call_depth_max: int = _setting(8, "Calls within calls, the outermost included.", least=1)
+    scheduled_max: int = _setting(1000, "Functions that one mutation may schedule.", least=1)
+    scheduled_bytes_max: int = _setting(
+        16 << 20, "Arguments of the functions that one mutation schedules.", least=1024
+    )
     log_lines_max: int = _setting(256, "Lines that one call may log.", least=1)
     log_line_bytes_max: int = _setting(32_768, "Characters of one line that is logged.", least=64)
     function_cpu_seconds: float = _setting(

@@ -1,0 +1,65 @@
+"""The tables that every app has beside its own: the server writes them, and apps read them."""
+
+from typing import Any, Final, Literal
+
+from attrs import field
+
+from flow_backend.records import frozen
+from flow_backend.schema.document import Document, Instant, document
+from flow_backend.schema.index import Index
+
+JobKind = Literal["pending", "inProgress", "success", "failed", "canceled"]
+
+
+@frozen
+class JobState:
+    """Where a job stands. ``error`` says why it failed, in the words of the server's log."""
+
+    kind: JobKind
+    error: str | None = None
+
+
+@document("_scheduled_functions")
+class ScheduledFunction(Document):
+    """A function that is to run at its time, that runs, or that has run within the last week.
+
+    The names are those that Convex's clients know; ``ctx.scheduler`` makes jobs and cancels them.
+
+    Attributes:
+        name: the function's path, such as ``reminders:ring``.
+        args: its arguments, as an array of one object.
+        scheduledTime: the instant that was asked for; the past is the moment of scheduling.
+        state: pending, inProgress (actions only), success, failed or canceled.
+        completedTime: when it came to its end.
+        due: when it may start: ``scheduledTime``, or later if it is tried again.
+        attempts: how often it was started.
+        errors: of the attempts that failed, oldest first.
+        cron: the name of the cron that it is a run of.
+    """
+
+    name: str
+    args: list[dict[str, Any]]
+    scheduledTime: Instant  # noqa: N815  # What Convex's clients call it, here and below.
+    state: JobState
+    completedTime: Instant | None = None  # noqa: N815
+    due: Instant
+    attempts: int = 0
+    errors: list[str] = field(factory=list[str])
+    cron: str | None = None
+
+    by_state = Index("state", "due")
+    by_completed = Index("completedTime")
+
+    @property
+    def scheduled_at(self) -> Instant:
+        """The instant that was asked for."""
+        return self.scheduledTime
+
+    @property
+    def completed_at(self) -> Instant | None:
+        """When it came to its end, None before that."""
+        return self.completedTime
+
+
+SYSTEM_DOCUMENTS: Final[tuple[type[Document], ...]] = (ScheduledFunction,)
+"""What :func:`flow_backend.schema.model.build_schema` adds to an app's own classes."""
