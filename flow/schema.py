@@ -63,3 +63,72 @@ class SettingsRow(Document):
     quiet_until: Time | None = None
     webhook_url: str | None = None
     webhook_secret: str | None = None
+
+
+ItemKind = Literal["task", "note", "reminder"]
+
+
+@frozen
+class Became:
+    """What a capture was made into; ``id`` is one of the table that belongs to the kind."""
+
+    kind: ItemKind
+    id: str
+
+
+@document("captures")
+class Capture(Document):
+    """A line that somebody put down, to be looked at later.
+
+    Attributes:
+        key: made by the client, so that a line that is sent twice is one capture.
+        captured_at: when it was put down, on the clock of the device, which may have been offline.
+        zone: where that was; "tomorrow" counts from there.
+        url: the first address in the line; ``page_title`` is what its page says it is called.
+        parsed_kind: what the line reads like.
+        became: what it was made into; ``settled_at`` is when that was, or when it was removed.
+    """
+
+    text: str
+    key: str
+    captured_at: Instant
+    zone: str
+    url: str | None = None
+    page_title: str | None = None
+    parsed_kind: ItemKind | None = None
+    state: Literal["open", "triaged", "removed"] = "open"
+    became: Became | None = None
+    settled_at: Instant | None = None
+
+    by_key = Index("key", unique=True)
+    by_state = Index("state", "captured_at")
+    by_settled = Index("state", "settled_at")
+
+
+@document("notes")
+class Note(Document):
+    """A note, without its text: that is in its newest version. So a list of notes stays small."""
+
+    title: str
+    excerpt: str
+    tags: tuple[str, ...]
+    pinned: bool
+    version: int
+    edited_at: Instant
+    capture: Id[Capture] | None = None
+
+    by_edited = Index("pinned", "edited_at")
+
+
+@document("note_versions")
+class NoteVersion(Document):
+    """A note as it once was. What an edit began with is found here when it has to be merged."""
+
+    note: Id[Note]
+    version: int
+    title: str
+    body: str
+    tags: tuple[str, ...]
+    edited_at: Instant
+
+    by_version = Index("note", "version", unique=True)

@@ -21,6 +21,7 @@ from flow_backend.schema.ids import encode_id, new_internal_id
 from flow_backend.server.frames import text_frame
 from flow_backend.storage.base import (
     Done,
+    IndexBounds,
     Job,
     Reader,
     Refused,
@@ -91,7 +92,7 @@ class Flow:
         """Delete a row past all functions, as an administrator can."""
         self._write(lambda tx: tx.delete(_name(table), _row(tx, table, ident)))
 
-    def set_field(self, table: str, ident: str, name: str, value: str) -> None:
+    def set_field(self, table: str, ident: str, name: str, value: str | float) -> None:
         """Change a field past all functions."""
 
         def write(tx: Transaction) -> None:
@@ -122,6 +123,17 @@ class Flow:
         snapshot.begin()
         try:
             return _row(snapshot, table, ident)[3]
+        finally:
+            snapshot.end()
+            snapshot.close()
+
+    def rows(self, table: str) -> list[Fields]:
+        """Give all rows of a table, in the order in which they were made."""
+        snapshot = self.storage.open_snapshot()
+        snapshot.begin()
+        try:
+            bounds = IndexBounds(_name(table), "by_creation_time")
+            return [self._fields(table, row) for row in snapshot.scan(bounds)]
         finally:
             snapshot.end()
             snapshot.close()
