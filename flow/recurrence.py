@@ -124,13 +124,8 @@ def next_occurrence(series: Series, after: Instant) -> Occurrence | None:
 def latest_occurrence(series: Series, until: Instant) -> Occurrence | None:
     """Give the last occurrence that begins at an instant or before it; None if there is none."""
     rule = read_rule(series.rule)
-    step = rule.step_seconds
-    if step is not None:
-        begun = int((until - _first_instant(series)) // (step * 1000))
-        latest = list(_elapsed(series, rule, Instant(until - step * 1000))) if begun >= 0 else []
-        return max(
-            (o for o in latest if o.begins_at <= until), key=lambda o: o.begins_at, default=None
-        )
+    if rule.step_seconds is not None:
+        return _latest_elapsed(series, rule, until)
     start = to_instant(_start_wall(series), series.zone)
     days = _PERIOD_DAYS[rule.frequency] * rule.interval + 2
     while True:
@@ -202,6 +197,16 @@ def _elapsed(series: Series, rule: Rule, since: Instant | None) -> Iterator[Occu
             return
         yield occurrence_at(at, series.zone)
         number += 1
+
+
+def _latest_elapsed(series: Series, rule: Rule, until: Instant) -> Occurrence | None:
+    first, step = _first_instant(series), (rule.step_seconds or 0) * 1000
+    if rule.until is not None:
+        until = min(until, Instant(to_instant(rule.until, series.zone) + 999))
+    number = int((until - first) // step)
+    if rule.count is not None:
+        number = min(number, rule.count - 1)
+    return None if number < 0 else occurrence_at(Instant(first + number * step), series.zone)
 
 
 def _first_instant(series: Series) -> Instant:

@@ -572,3 +572,24 @@ def test_a_day_later_is_no_day_later_on_the_wall_of_apia() -> None:
         "2012-01-01 09:00",
     ]
     assert timedelta(milliseconds=found[2].begins_at - found[1].begins_at) == timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "until", "expected"),
+    [
+        ("FREQ=HOURLY;INTERVAL=4", "2026-11-05 05:00", "2026-11-05T04:00:00Z"),
+        ("FREQ=HOURLY;INTERVAL=4", "2026-11-05 04:00", "2026-11-05T04:00:00Z"),
+        ("FREQ=HOURLY;INTERVAL=4", "2026-10-31 23:59", None),
+        ("FREQ=HOURLY;INTERVAL=4;COUNT=3", "2026-11-05 05:00", "2026-11-01T08:00:00Z"),
+        ("FREQ=HOURLY;INTERVAL=4;UNTIL=20261102", "2026-11-05 05:00", "2026-11-02T20:00:00Z"),
+    ],
+)
+def test_the_latest_of_elapsed_time(rule: str, until: str, expected: str | None) -> None:
+    of = series(rule, "2026-11-01 00:00", "UTC")
+
+    found = latest_occurrence(of, at(until))
+
+    assert (found and found.key) == expected
+    # The walk ends where this says it does.
+    if "=3" in rule or "UNTIL" in rule:
+        assert list(occurrences(of))[-1].key == expected
