@@ -5,7 +5,8 @@ This is what the code of an app imports. Modules in here import each other by th
 
 from flow_backend.auth.identity import Identity
 from flow_backend.auth.providers import CustomJwt, OpenIdConnect
-from flow_backend.errors import AppError
+from flow_backend.auth.webhooks import sign_webhook, verify_webhook
+from flow_backend.errors import AppError, WebhookRejected
 from flow_backend.functions.context import ActionCtx, MutationCtx, QueryCtx
 from flow_backend.functions.function import (
     action,
@@ -15,6 +16,7 @@ from flow_backend.functions.function import (
     mutation,
     query,
 )
+from flow_backend.functions.retry import Retry
 from flow_backend.schema.document import Date, Document, Id, Instant, Time, document
 from flow_backend.schema.index import Index
 from flow_backend.schema.pages import Page, PaginationOptions
@@ -38,8 +40,10 @@ __all__ = [
     "Page",
     "PaginationOptions",
     "QueryCtx",
+    "Retry",
     "ScheduledFunction",
     "Time",
+    "WebhookRejected",
     "action",
     "document",
     "internal_action",
@@ -47,4 +51,6 @@ __all__ = [
     "internal_query",
     "mutation",
     "query",
+    "sign_webhook",
+    "verify_webhook",
 ]

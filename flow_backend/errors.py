@@ -150,6 +150,18 @@ class TookServerDown(FunctionError):
     code = "TookServerDown"
 
 
+class AddressRefused(FunctionError):
+    """An action called an address that is not public, and that nobody allowed."""
+
+    code = "AddressRefused"
+
+
+class WebhookRejected(FunctionError):
+    """A request says it is a webhook, but is not signed, not signed rightly, or too old."""
+
+    code = "WebhookRejected"
+
+
 class DocumentError(FunctionError):
     """A write does not fit: no such document, no such table, against the schema."""
 

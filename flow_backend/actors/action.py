@@ -22,6 +22,7 @@ from flow_backend.errors import AppError, FunctionError, InvalidCall, Overloaded
 from flow_backend.functions.context import Caller
 from flow_backend.functions.function import Function, Kind
 from flow_backend.functions.runner import Runner
+from flow_backend.runtime import Runtime
 from flow_backend.storage.base import Done, Refused
 from flow_backend.values.encode import decode
 
@@ -53,12 +54,14 @@ class ActionActor:
     mutations: Mailbox[MutationMessage]
     query: Callable[[Call], Awaitable[QueryDone]]
     runner: Runner
+    runtime: Runtime
     running_max: int = 64
     seconds_max: float = 600.0
     depth_max: int = 8
     at: RunAction | None = None
     _running: "dict[int, _Running]" = field(factory=lambda: dict[int, _Running]())
     actions: int = 0
+    _opening: trio.Lock = field(factory=trio.Lock)
 
     @property
     def running(self) -> int:
@@ -100,7 +103,21 @@ class ActionActor:
         async def run(function: Function[..., Any], arguments: Mapping[str, object]) -> Any:
             return await self._call(function, arguments, call.caller, depth + 1)
 
+        await self._open_outgoing()
         return await self.runner.action(call.path, call.args, call.caller, run)
+
+    async def _open_outgoing(self) -> None:
+        """Make ``ctx.http`` before the first action: in a thread, since it takes a while."""
+        outgoing = self.runner.outgoing
+        if outgoing.is_open:
+            return
+        async with self._opening:
+            if not outgoing.is_open:
+                worker = self.runtime.worker("outgoing")
+                try:
+                    await worker.run(outgoing.open)
+                finally:
+                    worker.close()
 
     async def _call(
         self,

@@ -38,6 +38,7 @@ from flow_backend.actors.transport import Transport
 from flow_backend.errors import AuthRejected, FlowError, Overloaded
 from flow_backend.functions.context import NOBODY, Caller
 from flow_backend.functions.limits import Limits
+from flow_backend.functions.outgoing import Network
 from flow_backend.runtime import Runtime
 from flow_backend.storage.base import (
     Done,
@@ -70,6 +71,7 @@ class BackendSettings:
         readers: threads for queries that are too slow for the loop.
         redact: whether clients are told no more of an error than that there was one.
         stop_seconds: how long running actions may go on when the server stops.
+        outgoing_allow: networks that actions may call although they are not public.
     """
 
     limits: Limits = field(factory=Limits)
@@ -87,6 +89,7 @@ class BackendSettings:
     env: Mapping[str, str] = field(factory=dict[str, str])
     mailbox_seconds: float = 20.0
     stop_seconds: float = 10.0
+    outgoing_allow: tuple[Network, ...] = ()
 
 
 VerifyUser = Callable[[str], Awaitable[Authenticated]]

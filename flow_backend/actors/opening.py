@@ -21,6 +21,7 @@ from flow_backend.actors.supervisor import Supervisor
 from flow_backend.actors.table import TableActor
 from flow_backend.functions.in_flight import InFlight, Unnoted
 from flow_backend.functions.limits import Deadlines
+from flow_backend.functions.outgoing import Outgoing
 from flow_backend.functions.registry import App
 from flow_backend.functions.runner import Runner
 from flow_backend.runtime import Runtime, Worker
@@ -56,6 +57,7 @@ async def open_backend(
         redact=settings.redact,
         stopwatch=runtime.stopwatch,
         in_flight=in_flight or Unnoted(),
+        outgoing=Outgoing(settings.outgoing_allow),
     )
     pool = open_pool(storage, runner, runtime, Durations(), settings.readers)
     snapshot = storage.open_snapshot()
@@ -71,6 +73,7 @@ async def open_backend(
             nursery.cancel_scope.cancel()
     finally:
         with trio.CancelScope(shield=True):
+            await runner.outgoing.aclose()
             # No thread may be inside a connection that is closed.
             await writer.run(lambda: None)
             for reader in pool.workers:
@@ -149,6 +152,7 @@ def _assemble(
             mutations=mutations,
             query=pool.query,
             runner=runner,
+            runtime=runtime,
             running_max=settings.actions_running,
             seconds_max=settings.action_seconds,
         ),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from random import Random
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 import trio
 from attrs import define, field
@@ -11,10 +11,14 @@ from flow_backend.auth.identity import Identity
 from flow_backend.functions.database import Database, WritableDatabase
 from flow_backend.functions.function import Function, Mutation, Query
 from flow_backend.functions.limits import Limits
+from flow_backend.functions.outgoing import Outgoing
 from flow_backend.functions.scheduler import ActionScheduler, MutationScheduler
 from flow_backend.functions.seed import Seed
 from flow_backend.records import frozen
 from flow_backend.schema.document import Instant
+
+if TYPE_CHECKING:
+    import httpx
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -180,6 +184,16 @@ class ActionCtx:
     env: Mapping[str, str]
     _seed: Seed
     _run: RunFromAction
+    _outgoing: Outgoing
+
+    @property
+    def http(self) -> "httpx.AsyncClient":
+        """The HTTP client that all actions share: ``await ctx.http.get(url)``.
+
+        It calls public addresses alone, and those that whoever runs the server has allowed; another
+        one raises AddressRefused. It follows a redirect only where it is asked to.
+        """
+        return self._outgoing.client
 
     @property
     def random(self) -> Random:

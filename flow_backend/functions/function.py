@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
 
+from flow_backend.functions.retry import Retry
+
 if TYPE_CHECKING:
     from flow_backend.functions.context import ActionCtx, MutationCtx, QueryCtx
 
@@ -52,9 +54,13 @@ class Mutation(Function[P, R_co]):
 
 
 class Action(Function[P, R_co]):
-    """Does what reaches out of the database; may call queries and mutations."""
+    """Does what reaches out of the database; may call queries and mutations.
+
+    ``retry`` says that it may safely run again after a failure, and how often.
+    """
 
     kind = Kind.ACTION
+    retry: Retry | None = None
 
 
 QueryCall = Callable[Concatenate["QueryCtx", P], R]
@@ -101,19 +107,38 @@ def internal_mutation(call: MutationCall[P, R] | None = None, /, *, name: str | 
 @overload
 def action(call: ActionCall[P, R], /) -> Action[P, R]: ...
 @overload
-def action(*, name: str) -> Callable[[ActionCall[P, R]], Action[P, R]]: ...
-def action(call: ActionCall[P, R] | None = None, /, *, name: str | None = None) -> Any:
-    """Make a trio coroutine an action."""
-    return _decorate(Action, call, name, internal=False)
+def action(
+    *, name: str | None = None, retry: Retry | None = None
+) -> Callable[[ActionCall[P, R]], Action[P, R]]: ...
+def action(
+    call: ActionCall[P, R] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    retry: Retry | None = None,
+) -> Any:
+    """Make a trio coroutine an action.
+
+    ``retry`` is for one that may safely run more than once: without it a failure is final.
+    """
+    return _decorate(Action, call, name, internal=False, retry=retry)
 
 
 @overload
 def internal_action(call: ActionCall[P, R], /) -> Action[P, R]: ...
 @overload
-def internal_action(*, name: str) -> Callable[[ActionCall[P, R]], Action[P, R]]: ...
-def internal_action(call: ActionCall[P, R] | None = None, /, *, name: str | None = None) -> Any:
+def internal_action(
+    *, name: str | None = None, retry: Retry | None = None
+) -> Callable[[ActionCall[P, R]], Action[P, R]]: ...
+def internal_action(
+    call: ActionCall[P, R] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    retry: Retry | None = None,
+) -> Any:
     """Make a trio coroutine an action that only the server's own functions may call."""
-    return _decorate(Action, call, name, internal=True)
+    return _decorate(Action, call, name, internal=True, retry=retry)
 
 
 def _decorate(
@@ -121,11 +146,12 @@ def _decorate(
     call: Callable[..., Any] | None,
     name: str | None,
     internal: bool,
+    retry: Retry | None = None,
 ) -> Any:
-    if call is not None:
-        return kind(call, name, internal)
-
     def wrap(call: Callable[..., Any]) -> Function[..., Any]:
-        return kind(call, name, internal)
+        made = kind(call, name, internal)
+        if isinstance(made, Action):
+            made.retry = retry
+        return made
 
-    return wrap
+    return wrap if call is None else wrap(call)

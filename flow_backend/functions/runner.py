@@ -39,6 +39,7 @@ from flow_backend.functions.database import Database, Pages, WritableDatabase
 from flow_backend.functions.function import Function, Kind
 from flow_backend.functions.in_flight import InFlight, Unnoted
 from flow_backend.functions.limits import Deadlines, Interrupted, Limits, Watched
+from flow_backend.functions.outgoing import Outgoing
 from flow_backend.functions.read_set import ReadSet
 from flow_backend.functions.reads import Reads
 from flow_backend.functions.registry import BoundApp
@@ -165,6 +166,7 @@ class Runner:
     redact: bool = False
     stopwatch: Callable[[], Watch] = Stopwatch
     in_flight: InFlight = field(factory=Unnoted)
+    outgoing: Outgoing = field(factory=Outgoing)
 
     def query(
         self,
@@ -222,7 +224,7 @@ class Runner:
             self._checked_size(path, args)
             taken = contract.arguments(args)
             auth, clock = Auth(caller.identity), Clock(Instant(self.now_ms()))
-            ctx = ActionCtx(auth, clock, log, self.env, Seed(self.seed()), run)
+            ctx = ActionCtx(auth, clock, log, self.env, Seed(self.seed()), run, self.outgoing)
             value = await function.call(ctx, **taken)
             return Done(self._sized(contract.result(value), path), tuple(log.lines))
         except (Exception, SystemExit) as error:  # All that app code raises is its answer.

@@ -3,6 +3,7 @@
 from flow_backend.actors.backend import BackendSettings
 from flow_backend.actors.outstanding import SessionLimits
 from flow_backend.functions.limits import Limits
+from flow_backend.server.addresses import networks
 from flow_backend.server.config import Settings
 
 _BACKEND_SHARE = 0.8
@@ -33,6 +34,7 @@ def backend_settings(settings: Settings) -> BackendSettings:
         action_seconds=settings.action_seconds,
         scheduled_mutations=settings.scheduled_mutations_running_max,
         scheduled_actions=settings.scheduled_actions_running_max,
+        outgoing_allow=networks("outgoing_allow", settings.outgoing_allow),
         batch_max=settings.batch_max,
         readers=settings.readers,
         mailbox_seconds=settings.mailbox_seconds,

@@ -162,6 +162,11 @@ class Settings:
         64, "Scheduled mutations that wait for the writer at once; the others are on disk.", least=1
     )
     scheduled_actions_running_max: int = _setting(8, "Scheduled actions at once.", least=1)
+    outgoing_allow: tuple[str, ...] = _setting(
+        (),
+        "Networks, with commas between, that actions may call although they are not public, such "
+        "as 192.168.1.0/24 or 127.0.0.0/8.",
+    )
     batch_max: int = _setting(64, "How many mutations commit together at most.", least=1)
     readers: int = _setting(3, "Threads for slow queries; there is one more for others.", least=1)
     documents_read_max: int = _setting(32_000, "Documents that one call may read.", least=1)
