@@ -2,7 +2,6 @@
 
 from functools import cache
 from typing import Final, Literal
-from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
@@ -102,16 +101,20 @@ def checked_zone(name: str) -> str:
 
     Raises: AppError that shows what one looks like.
     """
-    # The names that come with Flow, not what the host's folder happens to hold: there
-    # "localtime" and "posix/Europe/Berlin" would be zones, and mean nothing elsewhere.
-    if name not in _zones():
+    if not is_zone(name):
         shown = name if len(name) <= 60 else f"{name[:60]}…"
         raise AppError(
             f'There is no time zone "{shown}". Give its IANA name, such as "Europe/Berlin" or '
             '"America/New_York".'
         )
-    ZoneInfo(name)
     return name
+
+
+def is_zone(name: str) -> bool:
+    """Say whether there is a time zone of this name."""
+    # The names that come with Flow, not what the host's folder happens to hold: there
+    # "localtime" and "posix/Europe/Berlin" would be zones, and mean nothing elsewhere.
+    return name in _zones()
 
 
 @cache
