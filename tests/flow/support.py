@@ -9,10 +9,10 @@ from typing import Any, Final, cast
 
 from attrs import define, frozen
 
-from flow_backend.actors.backend import Backend
+from flow_backend.actors.backend import Backend, BackendSettings
 from flow_backend.actors.messages import Call as BackendCall
 from flow_backend.actors.opening import open_backend
-from flow_backend.functions.context import NOBODY
+from flow_backend.functions.context import NOBODY, Caller
 from flow_backend.functions.limits import Limits, ThreadDeadlines
 from flow_backend.functions.registry import load_app
 from flow_backend.functions.runner import Runner
@@ -225,14 +225,21 @@ class RunningFlow:
         call = BackendCall(path, cast("Any", arguments), NOBODY)
         return value_of((await self.backend.query(call)).result)
 
+    async def act(self, path: str, /, **arguments: object) -> Any:
+        """Run an action, also one that no client can call."""
+        call = BackendCall(path, cast("Any", arguments), Caller(admin=True))
+        return value_of(await self.backend.act(call))
+
 
 @asynccontextmanager
-async def open_running_flow() -> AsyncGenerator[RunningFlow]:
+async def open_running_flow(
+    settings: BackendSettings | None = None,
+) -> AsyncGenerator[RunningFlow]:
     runtime = SystemRuntime()
     storage = open_memory_storage(list(APP.schema.tables.values()), now_ns=runtime.now_ns)
     try:
         async with open_backend(
-            APP, storage, runtime, text_frame=text_frame, deadlines=_DEADLINES
+            APP, storage, runtime, text_frame=text_frame, deadlines=_DEADLINES, settings=settings
         ) as backend:
             yield RunningFlow(backend)
     finally:
