@@ -17,8 +17,8 @@ APART_MS: Final = 5 * 60_000
 """How far apart older versions are. Of what was typed in between, the one before is an ancestor as
 well: a change that both sides made since then is the same on both, and merges with itself."""
 
-_FORGOTTEN_BYTES: Final = 8 * 2**20
-"""How much of versions one call reads to remove them."""
+FORGOTTEN_LENGTH: Final = 1_500_000
+"""How many characters of versions one call removes, about; a call may read 16 MiB."""
 
 
 @frozen
@@ -73,10 +73,12 @@ def base_of(ctx: MutationCtx, note: Id[Note], version: int) -> VersionText | Non
 
 def forget(ctx: MutationCtx, note: Id[Note]) -> bool:
     """Remove the versions of a note. Returns: whether that was all of them."""
-    read = 0
+    length, found = 0, list[Id[NoteVersion]]()
     for row in ctx.db.scan(NoteVersion.by_version[note]):
-        read += len(row.body)
-        if read > _FORGOTTEN_BYTES:
-            return False
-        ctx.db.delete(row.id)
-    return True
+        if length > FORGOTTEN_LENGTH:
+            break
+        length += len(row.body)
+        found.append(row.id)
+    for ident in found:
+        ctx.db.delete(ident)
+    return length <= FORGOTTEN_LENGTH

@@ -11,7 +11,16 @@ from attrs import frozen
 from flow.note_versions import VersionText, base_of, forget, keep, text_of
 from flow.schema import Capture, Note
 from flow.settings import settings_of
-from flow_backend import AppError, Id, Instant, MutationCtx, QueryCtx, mutation, query
+from flow_backend import (
+    AppError,
+    Id,
+    Instant,
+    MutationCtx,
+    QueryCtx,
+    internal_mutation,
+    mutation,
+    query,
+)
 
 BODY_MAX: Final = 200_000
 BODY_BYTES_MAX: Final = 1_000_000
@@ -183,8 +192,15 @@ def edit(
 def remove(ctx: MutationCtx, note: Id[Note]) -> None:
     """Remove a note. One that is gone already is gone: two people may both remove it."""
     if ctx.db.get(note) is not None:
-        forget(ctx, note)
         ctx.db.delete(note)
+        ctx.run(forget_versions, note=note)
+
+
+@internal_mutation
+def forget_versions(ctx: MutationCtx, note: Id[Note]) -> None:
+    """Remove the versions of a note that is gone, and go on later if they are too many."""
+    if not forget(ctx, note):
+        ctx.scheduler.run_after(0, forget_versions, note=note)
 
 
 @frozen

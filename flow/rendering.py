@@ -16,6 +16,8 @@ has. What comes after it is shown as it was written."""
 _KEPT_PIECES: Final = 2_048
 _KEPT_LENGTH: Final = 4_000
 
+# To Markdown a line of other spaces is none of an empty one.
+_SPACE: Final = " \t\n"
 _FENCE: Final = re.compile(r"(`{3,}|~{3,})([^\n]*)\n?")
 _SHIFTED_FENCE: Final = re.compile(r" {1,3}(?:`{3}|~{3})")
 _MARKED_LINE: Final = re.compile(r"^[ >]*[-*+#|0-9]", re.MULTILINE)
@@ -55,7 +57,7 @@ def split(text: str) -> list[str]:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    lines = text.splitlines(keepends=True) if "\r" in text else re.findall(r"[^\n]*\n|[^\n]+", text)
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
     start, fence = 0, ""
     after_blank = False
     for index, line in enumerate(lines):
@@ -65,7 +67,7 @@ def _pieces(text: str) -> Iterator[str]:
             yield "".join(lines[start:index])
             start = index
         fence = _fence_after(line, fence)
-        after_blank = not line.strip()
+        after_blank = not line.strip(_SPACE)
     if start < len(lines):
         yield "".join(lines[start:])
 
@@ -78,7 +80,7 @@ def _fence_after(line: str, fence: str) -> str:
         return fence
     marks, rest = found.groups()
     if fence:
-        closes = marks[0] == fence[0] and len(marks) >= len(fence) and not rest.strip()
+        closes = marks[0] == fence[0] and len(marks) >= len(fence) and not rest.strip(_SPACE)
         return "" if closes else fence
     return "" if marks[0] == "`" and "`" in rest else marks
 

@@ -62,8 +62,15 @@ class Flow:
     runner: Runner
 
     def mutate(self, path: str, /, **arguments: object) -> Call:
+        return self._mutate(path, arguments, NOBODY)
+
+    def internally(self, path: str, /, **arguments: object) -> Call:
+        """Run a mutation as the server does, also one that no client can call."""
+        return self._mutate(path, arguments, Caller(admin=True))
+
+    def _mutate(self, path: str, arguments: Mapping[str, object], caller: Caller) -> Call:
         def run(transaction: Transaction) -> Done | Refused:
-            return self.runner.mutation(path, cast("Any", arguments), NOBODY, transaction)
+            return self.runner.mutation(path, cast("Any", arguments), caller, transaction)
 
         committed = self.storage.writer.commit([Job(run)])
         written = sum(len(writes) for writes in committed.writes.values())

@@ -27,6 +27,7 @@ FIXED: dict[str, tuple[Kind, set[str], set[str]]] = {
     "notes:get": (Kind.QUERY, {"note"}, set()),
     "notes:edit": (Kind.MUTATION, {"note", "base"}, {"title", "body", "tags", "pinned"}),
     "notes:remove": (Kind.MUTATION, {"note"}, set()),
+    "notes:forget_versions": (Kind.MUTATION, {"note"}, set()),
     "people:settings": (Kind.QUERY, set(), set()),
     "people:change_settings": (Kind.MUTATION, set(), SETTINGS),
     "people:offer_zone": (Kind.MUTATION, {"zone"}, set()),

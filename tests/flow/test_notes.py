@@ -324,6 +324,27 @@ def test_a_removed_note_leaves_no_versions(flow: Flow) -> None:
     assert kept(flow, other) == [1]
 
 
+@pytest.mark.slow
+def test_the_versions_of_a_removed_note_go_in_parts_if_they_are_many(flow: Flow) -> None:
+    """All at once they would pass what one call may read: then no such note could be removed."""
+    ident = flow.do("notes:create")
+    for number in range(1, 31):
+        flow.do(
+            "notes:edit", note=ident, base=number, body=f"{number % 10}日" * (notes.BODY_MAX // 2)
+        )
+
+    flow.do("notes:remove", note=ident)
+
+    assert 0 < len(kept(flow, ident)) < 31
+    for ran in range(10):
+        jobs = flow.rows("_scheduled_functions")[ran:]
+        if not jobs:
+            break
+        assert jobs[0]["name"] == "notes:forget_versions"
+        flow.internally(jobs[0]["name"], **jobs[0]["args"][0])
+    assert kept(flow, ident) == []
+
+
 # --- Cost
 
 
