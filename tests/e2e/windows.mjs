@@ -26,7 +26,7 @@ async function open(name, options) {
   page.on("console", (message) => {
     if (message.type() === "error") problems.push(`${name}: ${message.text()}`);
   });
-  await page.goto(url);
+  await page.goto(`${url}/#/board/${board}`);
   await page.locator(card).waitFor();
   return page;
 }

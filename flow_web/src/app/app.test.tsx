@@ -13,7 +13,10 @@ const TASKS: Task[] = [felt, slabs, plan];
 
 let server: FakeServer;
 
-beforeEach(() => void vi.useFakeTimers());
+beforeEach(() => {
+  vi.useFakeTimers();
+  window.location.hash = "#/board/b1";
+});
 
 afterEach(() => {
   void server.client.close();

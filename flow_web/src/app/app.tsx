@@ -1,43 +1,55 @@
-/** The page: boards at the side, one board in the middle. */
+/** The page: where to go at the side, the quick-add line on top, and what the address names. */
 import { useQuery } from "convex/react";
+import { useEffect } from "react";
 
 import { BoardView } from "../features/board/board-view";
-import { BoardList, NewBoard } from "../features/boards/board-list";
+import { NewBoard } from "../features/boards/board-list";
 import { ConnectionLine } from "../features/connection/connection-line";
+import { InboxPage } from "../features/inbox/inbox-page";
+import { NotesPage } from "../features/notes/notes-page";
+import { RemindersPage } from "../features/reminders/reminders-page";
+import { TodayPage } from "../features/today/today-page";
 import { api } from "../sync/api";
-import type { Board } from "../sync/api";
+import type { Board, BoardId } from "../sync/api";
+import { useCounts } from "../sync/counts";
 import { refusalText } from "../sync/refusal";
 import { ErrorBoundary } from "../ui/error-boundary";
-import { BoardsIcon, FlowMark } from "../ui/icons";
+import { FlowMark } from "../ui/icons";
 import { NoticesProvider } from "../ui/notices";
+import { Page } from "../ui/page";
 import styles from "./app.module.css";
-import { goToBoard, linkToBoard, useRoutedBoard } from "./board-route";
-
-const BOARDS_ID = "boards";
+import { BottomBar } from "./bottom-bar";
+import { HomeDayProvider } from "./home-day";
+import { goTo, linkToBoard, linkToNote, useRoute } from "./route";
+import type { Route } from "./route";
+import { SideBar } from "./side-bar";
 
 export const App = () => (
   <NoticesProvider>
     <div className={styles.page}>
       <ErrorBoundary fallback={failure}>
-        <Boards />
+        <HomeDayProvider>
+          <Shell />
+        </HomeDayProvider>
       </ErrorBoundary>
     </div>
   </NoticesProvider>
 );
 
 const failure = (error: unknown, retry: () => void) => (
-  <main className={styles.middle} role="alert">
+  <div className={styles.middle} role="alert">
     <h1>This did not load</h1>
     <p>{refusalText(error)}</p>
     <button type="button" className="button" onClick={retry}>
       Try again
     </button>
-  </main>
+  </div>
 );
 
-const Boards = () => {
+const Shell = () => {
   const boards = useQuery(api.boards.list, {});
-  const wanted = useRoutedBoard();
+  const counts = useCounts();
+  const route = useRoute();
 
   if (boards === undefined) {
     return (
@@ -46,65 +58,84 @@ const Boards = () => {
       </main>
     );
   }
-  // A board made a moment ago may be named before its list has it: no reason to show another.
-  const board = wanted === undefined ? boards[0] : boards.find(({ _id }) => _id === wanted);
-  if (boards.length === 0) {
-    return <Welcome />;
-  }
+  const board = boardOf(route, boards);
   return (
     <>
-      <BoardList
-        id={BOARDS_ID}
-        boards={boards}
-        current={board?._id}
-        linkTo={linkToBoard}
-        onCreated={goToBoard}
-      />
+      <SideBar route={route} boards={boards} current={board?._id} counts={counts} />
       <main className={styles.main}>
         <ConnectionLine />
-        <BoardHeader title={board?.title ?? "No such board"} />
-        {board === undefined ? (
-          <div className={styles.middle}>
-            <p>This board is not there, or not there any more. Choose another one.</p>
-          </div>
-        ) : (
-          <BoardPart key={board._id} board={board} />
-        )}
+        {/* A page that failed must not keep the next one from being shown. */}
+        <ErrorBoundary key={`${route.page}:${board?._id}`} fallback={failure}>
+          <RoutedPage route={route} boards={boards} board={board} />
+        </ErrorBoundary>
       </main>
+      <BottomBar route={route} counts={counts} />
     </>
   );
 };
 
-const BoardHeader = ({ title }: { title: string }) => (
-  <header className={styles.header}>
-    <button
-      type="button"
-      className={`icon-button ${styles.boards}`}
-      popoverTarget={BOARDS_ID}
-      aria-label="Boards"
-    >
-      <BoardsIcon />
-    </button>
-    <h1>{title}</h1>
-  </header>
-);
+/** A board made a moment ago may be named before its list has it: no reason to show another. */
+const boardOf = (route: Route, boards: readonly Board[]): Board | undefined => {
+  if (route.page !== "board") {
+    return undefined;
+  }
+  return route.board === undefined ? boards[0] : boards.find(({ _id }) => _id === route.board);
+};
 
-const BoardPart = ({ board }: { board: Board }) => (
-  <ErrorBoundary fallback={failure}>
-    <BoardView board={board} />
-  </ErrorBoundary>
-);
+type RoutedPageProps = { route: Route; boards: readonly Board[]; board: Board | undefined };
+
+const RoutedPage = ({ route, boards, board }: RoutedPageProps) => {
+  useTitle(board?.title ?? TITLES[route.page]);
+  switch (route.page) {
+    case "today":
+      return boards.length === 0 ? <Welcome /> : <TodayPage boards={boards} linkTo={linkToBoard} />;
+    case "inbox":
+      return <InboxPage />;
+    case "notes":
+      return <NotesPage note={route.note} linkTo={linkToNote} />;
+    case "reminders":
+      return <RemindersPage />;
+    case "board":
+      return boards.length === 0 ? <Welcome /> : <BoardPage board={board} />;
+    default:
+      return route satisfies never;
+  }
+};
+
+const TITLES = {
+  today: "Today",
+  inbox: "Inbox",
+  notes: "Notes",
+  reminders: "Reminders",
+  board: "Boards",
+} as const satisfies Record<Route["page"], string>;
+
+const useTitle = (title: string): void =>
+  useEffect(() => {
+    document.title = `${title} · Flow`;
+  }, [title]);
+
+const BoardPage = ({ board }: { board: Board | undefined }) =>
+  board === undefined ? (
+    <Page title="No such board">
+      <p>This board is not there, or not there any more. Choose another one.</p>
+    </Page>
+  ) : (
+    <>
+      <header className={styles.header}>
+        <h1>{board.title}</h1>
+      </header>
+      <BoardView key={board._id} board={board} />
+    </>
+  );
+
+const goToBoard = (board: BoardId): void => goTo(linkToBoard(board));
 
 const Welcome = () => (
-  <main className={styles.main}>
-    <ConnectionLine />
-    <div className={styles.middle}>
-      <FlowMark />
-      <h1>Name your first board</h1>
-      <p>
-        It starts with three columns: To do, Doing and Done. Everyone who opens it sees it live.
-      </p>
-      <NewBoard onCreated={goToBoard} />
-    </div>
-  </main>
+  <div className={styles.middle}>
+    <FlowMark />
+    <h1>Name your first board</h1>
+    <p>It starts with three columns: To do, Doing and Done. Everyone who opens it sees it live.</p>
+    <NewBoard onCreated={goToBoard} />
+  </div>
 );

@@ -3,7 +3,7 @@ import { ConvexReactClient } from "convex/react";
 import { convexToJson } from "convex/values";
 import type { Value } from "convex/values";
 
-import type { Board, BoardId, Task, TaskId } from "./api";
+import type { Board, BoardId, Capture, Day, Settings, Task, TaskId } from "./api";
 import { sortTasks } from "./order";
 
 type Version = { querySet: number; ts: string; identity: number };
@@ -40,6 +40,29 @@ export const makeTask = (
   body: "",
   labels: [],
   completed_at: null,
+  due_date: null,
+  due_time: null,
+  zone: null,
+  due_at: null,
+  priority: null,
+  rule: null,
+  ...fields,
+});
+
+export const makeSettings = (fields: Partial<Settings> = {}): Settings => ({
+  home_zone: "Europe/Berlin",
+  home_zone_is_set: true,
+  morning: "09:00",
+  afternoon: "14:00",
+  evening: "18:00",
+  night: "21:00",
+  workday_end: "17:00",
+  all_day_reminder: "09:00",
+  week_starts: "monday",
+  date_order: "mdy",
+  quiet_from: null,
+  quiet_until: null,
+  webhook_url: null,
   ...fields,
 });
 
@@ -59,6 +82,12 @@ export class FakeServer {
   readonly client: ConvexReactClient;
   boards: Board[];
   tasks: Task[];
+  settings: Settings = makeSettings();
+  overdue: Task[] = [];
+  today: Day = { date: "2026-10-28", tasks: [] };
+  upcoming: Day[] = [];
+  captures: Capture[] = [];
+  triaged: Capture[] = [];
   #socket: FakeSocket | undefined;
   #commit = 1;
   #queries = new Map<number, Query>();
@@ -151,6 +180,22 @@ export class FakeServer {
     switch (udfPath) {
       case "boards:list":
         return this.boards;
+      case "people:settings":
+        return this.settings;
+      case "tasks:overdue":
+        return this.overdue;
+      case "tasks:today":
+        return this.today;
+      case "tasks:upcoming":
+        return this.upcoming;
+      case "captures:list":
+        return this.captures;
+      case "captures:recent":
+        return this.triaged;
+      case "notes:list":
+      case "reminders:list":
+      case "reminders:ringing":
+        return [];
       case "tasks:list":
         return sortTasks(this.tasks.filter((task) => task.board === args["board"]));
       default:

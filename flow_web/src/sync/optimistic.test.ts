@@ -16,8 +16,12 @@ class BoardStore {
     this.tasks = Object.freeze(tasks.map((task) => Object.freeze(task)));
   }
 
-  getQuery = (): readonly Task[] => this.tasks;
-  getAllQueries = () => [{ args: { board: BOARD }, value: this.tasks }];
+  getQuery = (reference: Parameters<typeof getFunctionName>[0]): readonly Task[] | undefined =>
+    getFunctionName(reference) === "tasks:list" ? this.tasks : undefined;
+  getAllQueries = (reference: Parameters<typeof getFunctionName>[0]) =>
+    getFunctionName(reference) === "tasks:list"
+      ? [{ args: { board: BOARD }, value: this.tasks }]
+      : [];
   setQuery = (reference: Parameters<typeof getFunctionName>[0], _: unknown, value: Task[]) => {
     expect(getFunctionName(reference)).toBe("tasks:list");
     this.tasks = value;

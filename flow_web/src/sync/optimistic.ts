@@ -7,7 +7,8 @@
 import type { OptimisticLocalStore } from "convex/browser";
 
 import { api } from "./api";
-import type { BoardId, Place, Task, TaskId } from "./api";
+import type { BoardId, DateText, Place, Task, TaskId, TimeText } from "./api";
+import { dropFromDays, moveInDays, patchInDays } from "./day-lists";
 import { inColumn, provisionalRank, rankBetween, sortTasks } from "./order";
 
 type OptimisticUpdate<Args> = (store: OptimisticLocalStore, args: Args) => void;
@@ -33,10 +34,12 @@ const updateBoardOf = (
   }
 };
 
-const patchTask = (store: OptimisticLocalStore, id: TaskId, patch: Partial<Task>): void =>
+const patchTask = (store: OptimisticLocalStore, id: TaskId, patch: Partial<Task>): void => {
   updateBoardOf(store, id, (tasks, task) =>
     tasks.map((other) => (other === task ? { ...task, ...patch } : other)),
   );
+  patchInDays(store, id, patch);
+};
 
 export const showMove: OptimisticUpdate<{ task: TaskId } & Place> = (store, { task, ...place }) =>
   updateBoardOf(store, task, (tasks, moved) => {
@@ -69,6 +72,12 @@ export const showAdd =
       body: "",
       labels: [],
       completed_at: null,
+      due_date: null,
+      due_time: null,
+      zone: null,
+      due_at: null,
+      priority: null,
+      rule: null,
     };
     store.setQuery(api.tasks.list, { board }, sortTasks([...tasks, added]));
   };
@@ -81,11 +90,25 @@ export const showEdit: OptimisticUpdate<{ task: TaskId; title?: string; body?: s
 /** Return an update that ticks a card; `completedAt` is drawn once, so that replays agree. */
 export const showComplete =
   (completedAt: number): OptimisticUpdate<{ task: TaskId }> =>
-  (store, { task }) =>
+  (store, { task }) => {
     patchTask(store, task, { completed_at: completedAt });
+    dropFromDays(store, task);
+  };
 
 export const showReopen: OptimisticUpdate<{ task: TaskId }> = (store, { task }) =>
   patchTask(store, task, { completed_at: null });
 
-export const showRemove: OptimisticUpdate<{ task: TaskId }> = (store, { task }) =>
+export const showRemove: OptimisticUpdate<{ task: TaskId }> = (store, { task }) => {
   updateBoardOf(store, task, (tasks, removed) => tasks.filter((other) => other !== removed));
+  dropFromDays(store, task);
+};
+
+export const showDue: OptimisticUpdate<{
+  task: TaskId;
+  due_date: DateText | null;
+  due_time?: TimeText | null;
+}> = (store, due) => {
+  const { task, due_date, due_time = null } = due;
+  patchTask(store, task, { due_date, due_time, due_at: null });
+  moveInDays(store, due);
+};

@@ -12,6 +12,12 @@ export const sameTask = (a: Task, b: Task): boolean =>
   a.title === b.title &&
   a.body === b.body &&
   a.completed_at === b.completed_at &&
+  a.due_date === b.due_date &&
+  a.due_time === b.due_time &&
+  a.due_at === b.due_at &&
+  a.zone === b.zone &&
+  a.priority === b.priority &&
+  a.rule === b.rule &&
   sameList(a.labels, b.labels);
 
 /** Return `next`, with the objects of `previous` wherever a card is as it was. */

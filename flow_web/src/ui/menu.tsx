@@ -24,7 +24,8 @@ type MenuProps = {
   onClose: () => void;
 };
 
-const placeBeside = (menu: HTMLElement, anchor: DOMRect): void => {
+/** Put a popover beside what opened it, within the window. */
+export const placeBeside = (menu: HTMLElement, anchor: DOMRect): void => {
   const { width, height } = menu.getBoundingClientRect();
   const left = Math.min(anchor.right - width, window.innerWidth - width - EDGE);
   const below = anchor.bottom + 4;

@@ -18,13 +18,16 @@ const TOAST_MAX = 3;
 // A reader hears a text only when the region changes; this mark makes a repeated text a new one.
 const REPEAT_MARK = "\u00A0";
 
-type Toast = { id: number; text: string };
+/** What can be done about a notice, such as to undo what it tells. */
+export type NoticeAction = { label: string; run: () => void };
+
+type Toast = { id: number; text: string; action: NoticeAction | undefined };
 
 export type Notices = {
   /** Say an outcome to readers of the live region; the screen shows it already. */
   announce: (text: string) => void;
   /** Show a sentence for a while, and say it. */
-  toast: (text: string) => void;
+  toast: (text: string, action?: NoticeAction) => void;
 };
 
 const NoticesContext = createContext<Notices | null>(null);
@@ -47,9 +50,9 @@ export const NoticesProvider = ({ children }: { children: ReactNode }) => {
     [],
   );
   const toast = useCallback(
-    (text: string) => {
+    (text: string, action?: NoticeAction) => {
       nextId.current += 1;
-      const shown = { id: nextId.current, text };
+      const shown = { id: nextId.current, text, action };
       setToasts((before) => [...before, shown].slice(-TOAST_MAX));
       announce(text);
     },
@@ -97,6 +100,18 @@ const ToastView = ({ toast, onDismiss }: { toast: Toast; onDismiss: (id: number)
       onBlur={() => setHeld(false)}
     >
       <p>{toast.text}</p>
+      {toast.action !== undefined && (
+        <button
+          type="button"
+          className={styles.action}
+          onClick={() => {
+            toast.action?.run();
+            onDismiss(toast.id);
+          }}
+        >
+          {toast.action.label}
+        </button>
+      )}
       <button
         type="button"
         className="icon-button"

@@ -171,6 +171,7 @@ const LiveBoard = ({ board, shown, actions, changed }: LiveBoardProps) => {
       <p id={KEYS_HINT_ID} hidden>
         Arrows walk from card to card, Shift and arrows move the card, M opens its menu.
       </p>
+      <ColumnTabs columns={columns} counts={counts} scroller={scroller} />
       <div ref={scroller} className={styles.scroller}>
         <BoardSurface
           ref={surface}
@@ -195,7 +196,6 @@ const LiveBoard = ({ board, shown, actions, changed }: LiveBoardProps) => {
           })}
         </BoardSurface>
       </div>
-      <ColumnTabs columns={columns} counts={counts} scroller={scroller} />
       <BoardOverlay
         overlay={overlay}
         board={board}

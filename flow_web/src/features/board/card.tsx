@@ -4,6 +4,7 @@ import type { CSSProperties, KeyboardEvent, MouseEvent } from "react";
 
 import type { Task } from "../../sync/api";
 import { isProvisional } from "../../sync/optimistic";
+import { DueChip, PriorityMark, RepeatMark } from "../../ui/due-chip";
 import { CheckIcon, MoreIcon, NoteIcon } from "../../ui/icons";
 import styles from "./card.module.css";
 import { useBoardHandlers } from "./handlers";
@@ -31,6 +32,9 @@ const Labels = ({ labels }: { labels: readonly string[] }) => (
     ))}
   </>
 );
+
+const hasMeta = ({ body, labels, due_date, priority, rule }: Task): boolean =>
+  body !== "" || labels.length > 0 || Boolean(due_date ?? priority ?? rule);
 
 type CardProps = {
   task: Task;
@@ -113,8 +117,11 @@ export const Card = memo(function Card({ task, active }: CardProps) {
         >
           <MoreIcon />
         </button>
-        {(task.body !== "" || task.labels.length > 0) && (
+        {hasMeta(task) && (
           <div className={styles.meta}>
+            {task.due_date && <DueChip due={task} done={done} />}
+            {task.rule && <RepeatMark />}
+            {task.priority && <PriorityMark priority={task.priority} />}
             <Labels labels={task.labels} />
             {task.body !== "" && (
               <span className={styles.body}>

@@ -1,61 +1,41 @@
-/** The list of boards: a side bar on a wide window, a sheet behind a button on a phone. */
+/** The boards by name, and a line that makes a new one. */
 import { useConvex } from "convex/react";
-import { useId, useRef, useState } from "react";
+import { useId, useState } from "react";
 import type { FormEvent } from "react";
 
 import { api, TITLE_MAX } from "../../sync/api";
 import type { Board, BoardId } from "../../sync/api";
 import { refusalText } from "../../sync/refusal";
-import { FlowMark, PlusIcon } from "../../ui/icons";
+import { PlusIcon } from "../../ui/icons";
 import { useNotices } from "../../ui/notices";
 import styles from "./board-list.module.css";
 
 type BoardListProps = {
-  /** The id that a button names in `popovertarget` to open the sheet. */
-  id: string;
   boards: readonly Board[];
   current: BoardId | undefined;
   linkTo: (board: BoardId) => string;
-  onCreated: (board: BoardId) => void;
+  onFollow: () => void;
 };
 
-export const BoardList = ({ id, boards, current, linkTo, onCreated }: BoardListProps) => {
-  const sheet = useRef<HTMLElement>(null);
-  const close = () => sheet.current?.hidePopover();
-
-  return (
-    <nav ref={sheet} id={id} popover="auto" className={styles.sheet} aria-label="Boards">
-      <div className={styles.brand}>
-        <FlowMark /> Flow
-      </div>
-      <h2 className={styles.heading}>Boards</h2>
-      <ul className={styles.list}>
-        {boards.map((board) => (
-          <li key={board._id}>
-            <a
-              href={linkTo(board._id)}
-              className={styles.link}
-              data-board-id={board._id}
-              aria-current={board._id === current ? "page" : undefined}
-              onClick={close}
-            >
-              {board.title}
-            </a>
-          </li>
-        ))}
-      </ul>
-      <NewBoard
-        onCreated={(board) => {
-          close();
-          onCreated(board);
-        }}
-      />
-    </nav>
-  );
-};
+export const BoardList = ({ boards, current, linkTo, onFollow }: BoardListProps) => (
+  <ul className={styles.list}>
+    {boards.map((board) => (
+      <li key={board._id}>
+        <a
+          href={linkTo(board._id)}
+          className={styles.link}
+          data-board-id={board._id}
+          aria-current={board._id === current ? "page" : undefined}
+          onClick={onFollow}
+        >
+          {board.title}
+        </a>
+      </li>
+    ))}
+  </ul>
+);
 
 type NewBoardProps = { onCreated: (board: BoardId) => void };
-
 /** A line that makes a board with the usual three columns. */
 export const NewBoard = ({ onCreated }: NewBoardProps) => {
   const client = useConvex();
