@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from flow.schema import SettingsRow
 from flow.settings import Settings, checked_zone, settings_of, settings_row
+from flow.zone_moves import reminders_moved
 from flow_backend import AppError, MutationCtx, QueryCtx, Time, mutation, query
 
 URL_MAX: Final = 2_000
@@ -82,6 +83,8 @@ def _save(ctx: MutationCtx, changes: dict[str, object]) -> None:
         ctx.db.insert(SettingsRow(**cast("Any", changes)))
     else:
         ctx.db.patch(row.id, **changes)
+    if changes.keys() & {"home_zone", "all_day_reminder"}:
+        reminders_moved(ctx)
 
 
 def _checked_time(name: str, value: Time) -> Time:
@@ -115,7 +118,7 @@ def _quiet_hours(
 
 def _webhook(row: SettingsRow, url: str | None, secret: str | None) -> dict[str, object]:
     if url == "" and secret is None:
-        return {"webhook_url": None, "webhook_secret": None}
+        return {"webhook_url": None, "webhook_secret": None, "webhook_gone_at": None}
     changes: dict[str, object] = {}
     if secret is not None:
         if not SECRET_MIN <= len(secret) <= SECRET_MAX:
@@ -125,7 +128,7 @@ def _webhook(row: SettingsRow, url: str | None, secret: str | None) -> dict[str,
             )
         changes["webhook_secret"] = secret
     if url is not None:
-        changes["webhook_url"] = _checked_url(url)
+        changes |= {"webhook_url": _checked_url(url), "webhook_gone_at": None}
     has_url = url or row.webhook_url
     if bool(has_url) != bool(secret or row.webhook_secret):
         raise AppError(

@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 from attrs import frozen
 
-from flow_backend import Document, Id, Index, Instant, Time, document
+from flow_backend import Date, Document, Id, Index, Instant, ScheduledFunction, Time, document
 
 # The parts of a day, as long as nobody has said otherwise.
 MORNING: Final = Time(9, 0)
@@ -63,6 +63,7 @@ class SettingsRow(Document):
     quiet_until: Time | None = None
     webhook_url: str | None = None
     webhook_secret: str | None = None
+    webhook_gone_at: Instant | None = None
 
 
 ItemKind = Literal["task", "note", "reminder"]
@@ -132,3 +133,106 @@ class NoteVersion(Document):
     edited_at: Instant
 
     by_version = Index("note", "version", unique=True)
+
+
+ReminderState = Literal["waiting", "ringing", "done", "canceled"]
+DeliveryState = Literal[
+    "ringing", "snoozed", "held", "listed", "acknowledged", "replaced", "ended", "due", "failed"
+]
+
+
+@document("reminders")
+class Reminder(Document):
+    """Something to be reminded of: one row, however often it rings.
+
+    Attributes:
+        due_date: the day of it, or of the first of a repeat; ``due_time`` None is all of the day.
+        zone: where that is read; None is home, wherever that will be.
+        at: the instant of it, if that came first and the wall time follows from it.
+        task: what it belongs to, and ``offset`` how far from that task's due it rings.
+        occurrence: the nominal wall time that it rings for next; ``next_at`` is when.
+        next_date: the day of that, for when another zone makes it another instant.
+        open: the occurrence that has rung, or is held or snoozed, and nobody acknowledged.
+        rang: the occurrence that it rang for last.
+        held_until: the end of the quiet hours that keep it.
+        closed: how many occurrences were closed by a repeat that counts from completion.
+        wakes_at: the instant of ``job``, the one job that waits for it.
+    """
+
+    title: str
+    due_date: Date
+    due_time: Time | None = None
+    zone: str | None = None
+    at: Instant | None = None
+    rule: str | None = None
+    anchor: Literal["schedule", "done"] = "schedule"
+    task: Id[Task] | None = None
+    offset: str | None = None
+    capture: Id[Capture] | None = None
+    state: ReminderState = "waiting"
+    occurrence: str | None = None
+    next_date: Date | None = None
+    next_time: Time | None = None
+    next_at: Instant | None = None
+    open: str | None = None
+    rang: str | None = None
+    snoozed_until: Instant | None = None
+    held_until: Instant | None = None
+    closed: int = 0
+    wakes_at: Instant | None = None
+    job: Id[ScheduledFunction] | None = None
+
+    by_state = Index("state", "next_at")
+    by_task = Index("task", "offset")
+    by_zone = Index("zone")
+
+
+@document("deliveries")
+class Delivery(Document):
+    """One occurrence of a reminder on its way to people: in the app, or to the webhook.
+
+    Attributes:
+        state: in the app ringing, snoozed, held, or listed (too late to ring), then acknowledged,
+            replaced (by the next occurrence) or ended (with what it belongs to); of a webhook due,
+            then acknowledged (by its receiver), failed or ended.
+        rang_at: when it rang last, or would have.
+        late_seconds: by how much that was too late; 0 if it was not.
+        missed: how many occurrences it stands for that came and could not ring.
+        silent: it is too late to make a noise.
+        rings: how often it rang, as it may be snoozed.
+        attempts: how often the webhook was called for its last ring.
+        job: what looks at the webhook next.
+        error: why the webhook failed, the last time.
+    """
+
+    reminder: Id[Reminder]
+    occurrence: str
+    channel: Literal["app", "webhook"]
+    state: DeliveryState
+    due_at: Instant
+    rang_at: Instant
+    late_seconds: int = 0
+    missed: int = 0
+    silent: bool = False
+    rings: int = 1
+    attempts: int = 0
+    job: Id[ScheduledFunction] | None = None
+    error: str | None = None
+
+    by_occurrence = Index("reminder", "occurrence", "channel", unique=True)
+    by_reminder = Index("reminder")
+    by_state = Index("channel", "state", "rang_at")
+
+
+@document("webhook_attempts")
+class WebhookAttempt(Document):
+    """One call of the webhook; without a status and an error it is under way, or was cut off."""
+
+    reminder: Id[Reminder]
+    delivery: Id[Delivery]
+    at: Instant
+    status: int | None = None
+    error: str | None = None
+
+    by_reminder = Index("reminder")
+    by_delivery = Index("delivery")

@@ -14,7 +14,7 @@ from flow.schema import (
     WORKDAY_END,
     SettingsRow,
 )
-from flow_backend import AppError, MutationCtx, QueryCtx, Time
+from flow_backend import AppError, Instant, MutationCtx, QueryCtx, Time
 
 HOME_ZONE: Final = "UTC"
 """The zone of home until somebody, or the first device, has said another."""
@@ -29,6 +29,8 @@ class Settings:
         home_zone_is_set: whether somebody said so; a first device may as long as nobody did.
         morning, afternoon, evening, night, workday_end: when those words mean.
         all_day_reminder: when reminders of a day without a time ring.
+        webhook_gone_at: when its receiver said that it wants no more: until it is set anew, nothing
+            is sent.
         quiet_from, quiet_until: wall times between which nothing rings; both or neither.
     """
 
@@ -45,6 +47,7 @@ class Settings:
     quiet_from: Time | None = None
     quiet_until: Time | None = None
     webhook_url: str | None = None
+    webhook_gone_at: Instant | None = None
 
 
 @frozen
@@ -74,6 +77,8 @@ def webhook_of(ctx: QueryCtx | MutationCtx) -> Webhook | None:
     row = settings_row(ctx)
     if row is None or row.webhook_url is None or row.webhook_secret is None:
         return None
+    if row.webhook_gone_at is not None:
+        return None
     return Webhook(row.webhook_url, row.webhook_secret)
 
 
@@ -93,6 +98,7 @@ def as_settings(row: SettingsRow) -> Settings:
         quiet_from=row.quiet_from,
         quiet_until=row.quiet_until,
         webhook_url=row.webhook_url,
+        webhook_gone_at=row.webhook_gone_at,
     )
 
 

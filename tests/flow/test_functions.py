@@ -11,6 +11,7 @@ SETTINGS = {
     *("home_zone", "morning", "afternoon", "evening", "night", "workday_end", "all_day_reminder"),
     *("week_starts", "date_order", "quiet_from", "quiet_until", "webhook_url", "webhook_secret"),
 }
+REMINDER = {"due_date", "due_time", "zone", "at", "rule", "anchor", "task"}
 # Path: kind, arguments that must be given, those that may be left out.
 FIXED: dict[str, tuple[Kind, set[str], set[str]]] = {
     "boards:create": (Kind.MUTATION, {"title"}, {"columns"}),
@@ -31,6 +32,21 @@ FIXED: dict[str, tuple[Kind, set[str], set[str]]] = {
     "people:settings": (Kind.QUERY, set(), set()),
     "people:change_settings": (Kind.MUTATION, set(), SETTINGS),
     "people:offer_zone": (Kind.MUTATION, {"zone"}, set()),
+    "reminders:create": (Kind.MUTATION, {"title"}, REMINDER),
+    "reminders:list": (Kind.QUERY, set(), set()),
+    "reminders:ringing": (Kind.QUERY, set(), set()),
+    "reminders:away": (Kind.QUERY, set(), set()),
+    "reminders:attempts": (Kind.QUERY, {"reminder"}, set()),
+    "reminders:snooze_presets": (Kind.QUERY, set(), set()),
+    "reminders:snooze": (Kind.MUTATION, {"reminder"}, {"until", "preset"}),
+    "reminders:acknowledge": (Kind.MUTATION, {"reminder"}, {"occurrence"}),
+    "reminders:cancel": (Kind.MUTATION, {"reminder"}, set()),
+    "ringing:ring": (Kind.MUTATION, {"reminder", "wakes_at"}, set()),
+    "webhook:turn": (Kind.MUTATION, {"delivery", "rings", "attempt"}, set()),
+    "webhook:message": (Kind.QUERY, {"delivery"}, set()),
+    "webhook:send": (Kind.ACTION, {"delivery", "attempt"}, set()),
+    "webhook:note": (Kind.MUTATION, {"delivery", "attempt", "status", "error"}, set()),
+    "zone_moves:derive_more": (Kind.MUTATION, {"cursor"}, set()),
     "tasks:list": (Kind.QUERY, {"board"}, set()),
     "tasks:page": (Kind.QUERY, {"board", "paginationOpts"}, set()),
     "tasks:get": (Kind.QUERY, {"task"}, set()),

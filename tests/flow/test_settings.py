@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
     "quiet_from": None,
     "quiet_until": None,
     "webhook_url": None,
+    "webhook_gone_at": None,
 }
 SECRET = "a secret of some length"
 

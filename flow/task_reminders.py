@@ -1,0 +1,179 @@
+"""Reminders of tasks: so far before each is due, they move with it and end with it."""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from flow.instants import check_offset, offset_at, to_wall
+from flow.recurrence import Occurrence, occurrence_of
+from flow.ringing import close_open, end_reminder, next_fields, save
+from flow.schema import Reminder, Task
+from flow.settings import settings_of
+from flow_backend import AppError, Date, Id, Instant, MutationCtx, Time
+
+OFFSETS_MAX: Final = 10
+
+
+class Dated(Protocol):
+    """What a task says about when it is due."""
+
+    @property
+    def id(self) -> Id[Task]:
+        """Its id."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """What is shown when it rings."""
+        ...
+
+    @property
+    def due_date(self) -> Date | None:
+        """The day, None if it has none."""
+        ...
+
+    @property
+    def due_time(self) -> Time | None:
+        """The time, None for all of the day."""
+        ...
+
+    @property
+    def zone(self) -> str | None:
+        """Its own zone, None for home."""
+        ...
+
+    @property
+    def due_at(self) -> Instant | None:
+        """The instant, derived or the primary one."""
+        ...
+
+    @property
+    def completed_at(self) -> Instant | None:
+        """When it was done, None while it is open."""
+        ...
+
+
+def set_for_task(ctx: MutationCtx, task: Dated, offsets: Sequence[str]) -> None:
+    """Let a task have these reminders, and no others.
+
+    Args:
+        ctx: the mutation.
+        task: as it is stored now.
+        offsets: ``-PT30M`` before it is due, ``PT0S`` when it is, ``-P1D``, or a wall time.
+
+    Raises: AppError for an offset that cannot be read, or too many of them.
+    """
+    wanted = dict.fromkeys(check_offset(each) for each in offsets)
+    if len(wanted) > OFFSETS_MAX:
+        raise AppError(f"A task has at most {OFFSETS_MAX} reminders, not {len(wanted)}.")
+    for row in _rows(ctx, task.id):
+        if row.offset not in wanted:
+            end_reminder(ctx, row)
+            ctx.db.delete(row.id)
+        else:
+            del wanted[row.offset]
+    for offset in wanted:
+        _make(ctx, task, offset)
+
+
+def add_offset(ctx: MutationCtx, task: Dated, offset: str) -> Id[Reminder]:
+    """Give a task one reminder more; one that it has already is that one."""
+    rows = _rows(ctx, task.id)
+    for row in rows:
+        if row.offset == check_offset(offset):
+            return row.id
+    if len(rows) == OFFSETS_MAX:
+        raise AppError(f"A task has at most {OFFSETS_MAX} reminders.")
+    return _make(ctx, task, check_offset(offset))
+
+
+def moved(ctx: MutationCtx, task: Dated) -> None:
+    """Let the reminders of a task follow it: it is due at another time, renamed or reopened.
+
+    What rings for its old time stops, and it rings for the new one. What has rung for the time at
+    which it still is due does not ring again.
+    """
+    for row in _rows(ctx, task.id):
+        _follow(ctx, row, task)
+
+
+def ended(ctx: MutationCtx, task: Id[Task]) -> None:
+    """Stop the reminders of a task that is done; :func:`moved` lets them begin again."""
+    for row in ctx.db.scan(Reminder.by_task[task]).take(2 * OFFSETS_MAX):
+        close_open(ctx, row, "ended")
+        _rest(ctx, row)
+
+
+def removed(ctx: MutationCtx, task: Id[Task]) -> None:
+    """Remove the reminders of a task that is removed."""
+    for row in ctx.db.scan(Reminder.by_task[task]).take(2 * OFFSETS_MAX):
+        end_reminder(ctx, row)
+        ctx.db.delete(row.id)
+
+
+def _rows(ctx: MutationCtx, task: Id[Task]) -> list[Reminder]:
+    """Give the reminders that follow a task; others name it and have a time of their own."""
+    found = ctx.db.scan(Reminder.by_task[task]).take(2 * OFFSETS_MAX)
+    return [row for row in found if row.offset is not None and row.state != "canceled"]
+
+
+def _make(ctx: MutationCtx, task: Dated, offset: str) -> Id[Reminder]:
+    made = ctx.db.insert(
+        Reminder(
+            title=task.title,
+            due_date=task.due_date or Date(1970, 1, 1),
+            task=task.id,
+            offset=offset,
+            state="done",
+        )
+    )
+    row = ctx.db.get(made)
+    assert row is not None, made
+    _follow(ctx, row, task)
+    return made
+
+
+def _follow(ctx: MutationCtx, row: Reminder, task: Dated) -> None:
+    found = None if task.completed_at is not None else _ring_of(ctx, row, task)
+    if found is not None and found.key in {row.open, row.rang}:
+        # It has rung for this due time, or is ringing: only its name may be another.
+        ctx.db.patch(row.id, title=task.title)
+        return
+    close_open(ctx, row, "ended")
+    # A time that had passed when it was chosen does not ring. One that waits already may be late.
+    is_new = found is not None and found.key != row.occurrence
+    if found is None or task.due_date is None or (is_new and found.begins_at < ctx.clock.now()):
+        _rest(ctx, row)
+        return
+    save(
+        ctx,
+        row,
+        title=task.title,
+        due_date=task.due_date,
+        due_time=task.due_time,
+        zone=task.zone,
+        at=None if task.due_time is None else task.due_at,
+        open=None,
+        rang=None,
+        snoozed_until=None,
+        held_until=None,
+        **next_fields(found),
+    )
+
+
+def _ring_of(ctx: MutationCtx, row: Reminder, task: Dated) -> Occurrence | None:
+    """Give what a reminder rings for; None if its task has no date."""
+    settings = settings_of(ctx)
+    if task.due_date is None or row.offset is None:
+        return None
+    zone, all_day = task.zone or settings.home_zone, settings.all_day_reminder
+    due = task.due_at
+    if due is not None and to_wall(due, zone).time() != task.due_time:
+        due = None  # It is of all of the day, or not derived anew yet.
+    at = offset_at(row.offset, task.due_date, task.due_time, zone, all_day, due)
+    nominal = occurrence_of(task.due_date, task.due_time, zone, all_day)
+    return Occurrence(key=nominal.key, date=task.due_date, time=task.due_time, begins_at=at)
+
+
+def _rest(ctx: MutationCtx, row: Reminder) -> None:
+    quiet: dict[str, object] = {"open": None, "snoozed_until": None, "held_until": None}
+    save(ctx, row, **next_fields(None), **quiet)
