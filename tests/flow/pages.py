@@ -29,6 +29,8 @@ class Pages:
             request += chunk
         path = request.split()[1].decode()
         self.asked.append(path)
+        if path == "/packs" and b"gzip" in request:
+            path = "/packed"
         # Whoever asked may have heard enough.
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             await self._answer(stream, path)
@@ -90,6 +92,7 @@ ANSWERS = {
     "/cut": head("text/html", more="Content-Length: 1000\r\n") + b"<title>Cut</title>",
     "/pdf": head("application/pdf") + b"%PDF-1.4",
     "/packed": head("text/html", more="Content-Encoding: gzip\r\n") + b"\x1f\x8b",
+    "/packs": page("Not packed"),
     "/untyped": page("Untyped", content_type=""),
     "/garbage": b"This is no HTTP\r\n\r\n",
     "/control": page("A\x07bell\u200b and \u202e right to left"),

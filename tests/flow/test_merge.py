@@ -43,6 +43,7 @@ def merged(base: str, theirs: str, mine: str) -> tuple[str, bool]:
         ("a\nb\nc\n", "a\nc\n", "a\nb\nc\n", "a\nc\n"),
         ("a\nb\nc\n", "a\nc\n", "a\nc\n", "a\nc\n"),
         ("*a* b", "**a** b", "*a* c", "**a** c"),
+        ("q", "x y x", "x y x y x", "x y x y x"),
         ("x\n\ny\n\nz\n", "x 1\n\ny\n\nz 1\n", "x\n\ny 2\n\nz\n", "x 1\n\ny 2\n\nz 1\n"),
     ],
 )
@@ -62,6 +63,13 @@ def test_changes_of_different_words_merge(base: str, theirs: str, mine: str, tex
         ),
         ("go", "go by car", "go by bus", "go by bus\n\n> **Also written**\n>\n> go by car\n"),
         ("a", "b\n\nc", "d", "d\n\n> **Also written**\n>\n> b\n>\n> c\n"),
+        # Of a sentence written anew only the spaces are as before.
+        (
+            "call Ana at noon today",
+            "write to Bo by mail",
+            "call Ana at one today",
+            "call Ana at one today\n\n> **Also written**\n>\n> write to Bo by mail\n",
+        ),
         ("nice", "nice 🎉", "nice ☕", "nice ☕\n\n> **Also written**\n>\n> nice 🎉\n"),
     ],
 )

@@ -171,6 +171,8 @@ def test_titles_and_tags_merge_too(flow: Flow) -> None:
     note = note_of(flow, ident)
     assert note["title"] == "The big plan for May"
     assert note["tags"] == ["a", "c", "d"]
+    flow.do("notes:edit", note=ident, base=1, tags=["b"])
+    assert note_of(flow, ident)["tags"] == ["c", "d"]
 
 
 def test_a_title_that_two_changed_is_kept_below(flow: Flow) -> None:

@@ -44,6 +44,7 @@ async def refusal(url: str) -> str:
         ("/unknown", "Café"),
         ("/hex", "Café"),
         ("/untyped", "Untyped"),
+        ("/packs", "Not packed"),
         ("/control", "A bell and right to left"),
         ("/to/to/to/plain", "A page & more"),
     ],
