@@ -1,11 +1,14 @@
 """Loads an example workspace into a running server, through its HTTP API."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from json import JSONDecodeError, dumps, loads
 from pathlib import Path
+from time import time
 from typing import Any, Final, cast
+from zoneinfo import ZoneInfo
 
 import cattrs
 import httpx
@@ -54,10 +57,39 @@ class BoardInFile:
 
 
 @frozen(kw_only=True)
+class NoteInFile:
+    """A note."""
+
+    title: str
+    body: str = ""
+    tags: list[str] = field(factory=list[str])
+    pinned: bool = False
+
+
+@frozen(kw_only=True)
+class ReminderInFile:
+    """A reminder, counted from the day on which the file is loaded.
+
+    Attributes:
+        in_days: in how many days, one at least: examples should not ring at once.
+        time: on the wall at home, such as ``18:00``; None is all of that day.
+        rule: the body of an RRULE, for one that comes again.
+    """
+
+    title: str
+    in_days: int
+    time: str | None = None
+    rule: str | None = None
+
+
+@frozen(kw_only=True)
 class Workspace:
-    """All boards of a file."""
+    """All that is in a file: boards, and what stands beside them."""
 
     boards: list[BoardInFile]
+    notes: list[NoteInFile] = field(factory=list[NoteInFile])
+    captures: list[str] = field(factory=list[str])
+    reminders: list[ReminderInFile] = field(factory=list[ReminderInFile])
 
 
 def default_file() -> Path:
@@ -107,6 +139,7 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook_factory(has, of_object)
     converter.register_structure_hook_factory(is_sequence, of_list)
     converter.register_structure_hook(str, lambda value, _: _expect(value, str, "a text"))
+    converter.register_structure_hook(int, lambda value, _: _expect(value, int, "a whole number"))
     converter.register_structure_hook(bool, lambda value, _: _expect(value, bool, "true or false"))
     return converter
 
@@ -128,8 +161,11 @@ def _explain(error: BaseException, cls: type[Any] | None) -> str:
 class Added:
     """How much a server did not have yet."""
 
-    boards: int
-    tasks: int
+    boards: int = 0
+    tasks: int = 0
+    notes: int = 0
+    captures: int = 0
+    reminders: int = 0
 
 
 @define
@@ -151,7 +187,57 @@ class Server:
         """
         there = self._ids_of_boards()
         tasks = sum(self._seed_board(board, there) for board in workspace.boards)
-        return Added(len(self._ids_of_boards().keys() - there.keys()), tasks)
+        return Added(
+            boards=len(self._ids_of_boards().keys() - there.keys()),
+            tasks=tasks,
+            notes=self._seed_notes(workspace.notes),
+            captures=self._seed_captures(workspace.captures),
+            reminders=self._seed_reminders(workspace.reminders),
+        )
+
+    def _seed_notes(self, notes: list[NoteInFile]) -> int:
+        """Add the notes whose titles are missing. Returns: how many those were."""
+        there = self._count("notes:list")
+        # The list has the last edited one first, so the first of the file comes last.
+        for note in reversed(notes):
+            if there[note.title] > 0:
+                continue
+            made = self._mutate("notes:create", title=note.title, body=note.body, tags=note.tags)
+            if note.pinned and self._query("notes:get", note=made) is not None:
+                self._mutate("notes:edit", note=made, base=1, pinned=True)
+        return (self._count("notes:list") - there).total()
+
+    def _seed_captures(self, lines: list[str]) -> int:
+        """Add lines to the inbox. They have keys, so that each is added once for ever."""
+        there = self._query("captures:list")
+        zone = self._query("people:settings")["home_zone"]
+        now = time() * 1000
+        for place, line in enumerate(lines):
+            key = f"seed-{_digest(line)}"
+            # The first of the file is the newest.
+            given = {"line": line, "captured_at": now - place * 60_000, "zone": zone, "key": key}
+            self._call("mutation", "captures:add", given, {})
+        return len(self._query("captures:list")) - len(there)
+
+    def _seed_reminders(self, reminders: list[ReminderInFile]) -> int:
+        """Add the reminders whose titles are missing. Returns: how many those were."""
+        there = self._count("reminders:list")
+        zone = self._query("people:settings")["home_zone"]
+        today = datetime.now(ZoneInfo(zone)).date()
+        for each in reminders:
+            if there[each.title] > 0:
+                continue
+            day = today + timedelta(days=max(1, each.in_days))
+            given = {
+                "title": each.title,
+                "due_date": day.isoformat(),
+                "due_time": each.time,
+                "rule": each.rule,
+            }
+            key = {"Idempotency-Key": f"seed-{_digest(each.title)}"}
+            # Not of the whole content: tomorrow the same example has another date.
+            self._call("mutation", "reminders:create", given, key)
+        return (self._count("reminders:list") - there).total()
 
     def _seed_board(self, board: BoardInFile, there: dict[str, str]) -> int:
         """Add a board, and the tasks that it lacks. Returns: how many those were."""
@@ -188,15 +274,19 @@ class Server:
     def _titles(self, board: str) -> Counter[str]:
         return Counter(task["title"] for task in self._query("tasks:list", board=board))
 
+    def _count(self, path: str) -> Counter[str]:
+        return Counter(each["title"] for each in self._query(path))
+
     def _query(self, path: str, **args: object) -> Any:
         return self._call("query", path, args, {})
 
-    def _mutate(self, path: str, time: int = 1, /, **args: object) -> Any:
-        content = dumps([path, args, time], sort_keys=True)
-        digest = blake2b(content.encode(), digest_size=_KEY_BYTES)
-        return self._call("mutation", path, args, {"Idempotency-Key": f"seed-{digest.hexdigest()}"})
+    def _mutate(self, path: str, times: int = 1, /, **args: object) -> Any:
+        key = _digest(dumps([path, args, times], sort_keys=True))
+        return self._call("mutation", path, args, {"Idempotency-Key": f"seed-{key}"})
 
-    def _call(self, kind: str, path: str, args: dict[str, object], headers: dict[str, str]) -> Any:
+    def _call(
+        self, kind: str, path: str, args: Mapping[str, object], headers: dict[str, str]
+    ) -> Any:
         body = {"path": path, "args": args, "format": "json"}
         try:
             answer = self._http.post(f"{self.url}/api/{kind}", json=body, headers=headers)
@@ -208,6 +298,10 @@ class Server:
                 "Start one with `flow serve`, or say where it is with --url."
             ) from error
         return _value(self.url, path, answer)
+
+
+def _digest(content: str) -> str:
+    return blake2b(content.encode(), digest_size=_KEY_BYTES).hexdigest()
 
 
 def _outline(title: str, columns: list[str]) -> str:

@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from flow_backend.cli.main import backend_commands
+
+if TYPE_CHECKING:
+    from flow._seed import Added
 
 
 @click.command()
@@ -19,7 +22,7 @@ from flow_backend.cli.main import backend_commands
     help="The workspace to load.  [default: the one that comes with Flow]",
 )
 def seed(url: str, file: Path | None) -> None:
-    """Fill a running server with example boards and tasks.
+    """Fill a running server with examples: boards and tasks, notes, an inbox, reminders.
 
     What is there already is left alone, so that it can be run twice.
     """
@@ -32,12 +35,23 @@ def seed(url: str, file: Path | None) -> None:
     except SeedError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(1)
-    if added == Added(0, 0):
+    if added == Added():
         print(f"Nothing to add: {url} has it all already.")
     else:
-        print(
-            f"Added {_count(added.boards, 'board')} and {_count(added.tasks, 'task')} at {url}",
-        )
+        print(f"Added {_listed(added)} at {url}")
+
+
+def _listed(added: "Added") -> str:
+    """Say what was added, and leave out of what there was nothing."""
+    numbers = {
+        "board": added.boards,
+        "task": added.tasks,
+        "note": added.notes,
+        "capture": added.captures,
+        "reminder": added.reminders,
+    }
+    *first, last = [_count(number, what) for what, number in numbers.items() if number]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _count(number: int, what: str) -> str:

@@ -69,22 +69,37 @@ def in_file(board: BoardInFile) -> tuple[str, list[tuple[str, str]]]:
 @pytest.mark.slow
 def test_seed_loads_the_workspace_once(url: str, tmp_path: Path) -> None:
     """In the file's order, and the second time nothing, also after someone has removed a task."""
-    boards = read_workspace(default_file()).boards
+    workspace = read_workspace(default_file())
+    boards = workspace.boards
 
     first = run("seed", "--url", url)
     again = run("seed", "--url", url + "/")
 
-    assert first.output == f"Added 3 boards and 210 tasks at {url}\n"
+    assert first.output == (
+        f"Added 3 boards, 210 tasks, 4 notes, 5 captures and 4 reminders at {url}\n"
+    )
     assert again.output == f"Nothing to add: {url} has it all already.\n"
     assert (first.exit_code, again.exit_code) == (0, 0)
     assert shown(url) == [in_file(board) for board in boards]
+    assert [note["title"] for note in query(url, "notes:list")] == [
+        n.title for n in workspace.notes
+    ]
+    assert [note["pinned"] for note in query(url, "notes:list")] == [True, False, False, False]
+    assert [each["text"] for each in query(url, "captures:list")] == workspace.captures
+    in_order = sorted(workspace.reminders, key=lambda each: each.in_days)
+    assert [r["title"] for r in query(url, "reminders:list")] == [r.title for r in in_order]
     last = query(url, "boards:list")[-1]["_id"]
     tasks = query(url, "tasks:list", board=last)
     assert [task["completed_at"] is not None for task in tasks] == [
         task.completed for column in boards[-1].columns for task in column.tasks
     ]
-    body = {"path": "tasks:remove", "args": {"task": tasks[3]["_id"]}}
-    httpx.post(f"{url}/api/mutation", json=body, trust_env=False)
+    [capture, *_] = query(url, "captures:list")
+    for path, args in (
+        ("tasks:remove", {"task": tasks[3]["_id"]}),
+        ("captures:remove", {"capture": capture["_id"]}),
+    ):
+        body = {"path": path, "args": args}
+        httpx.post(f"{url}/api/mutation", json=body, trust_env=False)
     assert run("seed", "--url", url).output.startswith("Nothing to add")
     assert len(query(url, "tasks:list", board=last)) == len(tasks) - 1
 
@@ -103,7 +118,7 @@ def test_seed_goes_on_where_it_was_cut_off(url: str, tmp_path: Path) -> None:
 
     assert outputs == [
         f"Added 1 board and 2 tasks at {url}\n",
-        f"Added 0 boards and 1 task at {url}\n",
+        f"Added 1 task at {url}\n",
         f"Nothing to add: {url} has it all already.\n",
     ]
     assert shown(url)[-1] == in_file(read_workspace(file).boards[0])
@@ -145,6 +160,10 @@ def test_no_server_is_said_with_what_to_do() -> None:
             "extra fields found (task) @ $.boards[0].columns[0]",
         ),
         (
+            '{"boards": [], "reminders": [{"title": "R", "in_days": "2"}]}',
+            'expected a whole number, not "2" @ $.reminders[0].in_days',
+        ),
+        (
             '{"boards": [{"title": 3, "columns": []}]}',
             "expected a text, not 3 @ $.boards[0].title",
         ),
@@ -179,6 +198,19 @@ def test_the_workspace_is_within_the_bounds_of_the_product() -> None:
         assert task.title == " ".join(task.title.split()), task
         assert len(task.title) <= TITLE_MAX
         assert len(task.body) <= BODY_MAX
+
+
+def test_the_rest_of_the_workspace_fills_every_page() -> None:
+    """A new user sees what each page is for; and nothing rings at once."""
+    workspace = read_workspace(default_file())
+    assert [note.title for note in workspace.notes if note.pinned] == [workspace.notes[0].title]
+    assert all(note.title and note.body and note.tags for note in workspace.notes)
+    assert len(workspace.captures) >= 4
+    # The server would fetch the titles of links, and nobody has asked it to.
+    assert not any("://" in line for line in workspace.captures)
+    assert all(each.in_days >= 1 for each in workspace.reminders)
+    assert any(each.rule for each in workspace.reminders)
+    assert any(each.time is None for each in workspace.reminders)
 
 
 def test_help_and_version() -> None:
