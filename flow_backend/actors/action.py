@@ -71,6 +71,7 @@ class ActionActor:
     async def run(self) -> None:
         """Work for ever."""
         turns = trio.Semaphore(self.running_max)
+        self._opening = trio.Lock()  # A failure may have left the old one locked for ever.
         async with trio.open_nursery() as nursery:
             while True:
                 message = await self.inbox.receive()

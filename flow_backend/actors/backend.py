@@ -10,12 +10,14 @@ from attrs import define, field, frozen
 from flow_backend.actors.action import ActionActor
 from flow_backend.actors.blame import Asked
 from flow_backend.actors.gate import Gate
+from flow_backend.actors.jobs import JobActor
 from flow_backend.actors.mailbox import Mailbox, Reply
 from flow_backend.actors.messages import (
     ActionDone,
     Call,
     ChangeIdentity,
     ChangeQueries,
+    JobsWritten,
     MutationDone,
     NotDone,
     QueryDone,
@@ -55,6 +57,9 @@ from flow_backend.values.timestamp import CommitTs
 M = TypeVar("M")
 
 logger = structlog.get_logger()
+
+_LAST_WORDS_SECONDS = 1.0
+"""How long the server waits, when it stops, until it is on disk which jobs it has cut off."""
 
 
 @frozen
@@ -107,6 +112,7 @@ class Backend:
     tables: Mapping[TableName, TableActor]
     query_actor: QueryActor
     action: ActionActor
+    jobs: JobActor
     pool: ReadPool
     outbox: Outbox
     text_frame: TextFrame
@@ -244,6 +250,12 @@ class Backend:
             "mutations_waiting": len(self.mutation.inbox),
             "actions_total": self.action.actions,
             "actions_running": self.action.running,
+            "scheduled_running": self.jobs.running,
+            "scheduled_runs_total": self.jobs.runs,
+            "scheduled_failures_total": self.jobs.failures,
+            "scheduled_late_seconds_total": self.jobs.late_seconds,
+            "scheduled_late_seconds_max": self.jobs.late_seconds_max,
+            "scheduled_overdue_seconds": self.jobs.overdue_seconds,
             **{f"storage_{name}_total": count for name, count in self.storage.troubles.items()},
             "actor_restarts_total": self.supervisor.restarts,
             "session_crashes_total": self.session_crashes,
@@ -285,6 +297,7 @@ class Backend:
                 at=lambda: self.action.at,
             )
         )
+        start(Kept(name="jobs", run=self.jobs.run, at=lambda: self.jobs.at))
         start(Kept(name="outbox", run=self.outbox.run))
         start(Kept(name="snapshots", run=self.pool.run))
         start(Kept(name="tokens", run=self._expire_tokens))
@@ -323,6 +336,7 @@ class Backend:
         # It may have committed and not told: then no table has compared those writes.
         for name in self.tables:
             self._table_failed(name)
+        self.jobs.inbox.put(JobsWritten({"mutation": 0.0, "action": 0.0}))
         # Some may have been answered, and wait for the transition that shows it.
         return tuple(self.sessions)
 
@@ -376,15 +390,20 @@ class Backend:
 
     async def drain(self) -> None:
         """Wait until all that was accepted is answered; actions that take too long are cut off."""
-        self.stopping = True
+        self.stopping = self.jobs.stopping = True
         with trio.move_on_after(self.settings.stop_seconds):
             while self._is_busy():  # noqa: ASYNC110  # Looked at only while the server stops.
                 await trio.sleep(0.005)
         self.action.abandon("Interrupted: the server stops.")
+        with trio.move_on_after(_LAST_WORDS_SECONDS):
+            # So that it is on disk that they were interrupted; the next start would note it, too.
+            while self.jobs.running:  # noqa: ASYNC110  # As above.
+                await trio.sleep(0.005)
         await self.outbox.wait_idle()
 
     def _is_busy(self) -> bool:
-        return bool(len(self.mutation.inbox) or self.mutation.in_flight or self.action.running)
+        writing = len(self.mutation.inbox) or self.mutation.in_flight
+        return bool(writing or self.action.running or self.jobs.running)
 
     async def stop(self) -> None:
         """Answer what was accepted, then tell every client to go away."""

@@ -1,16 +1,18 @@
 """What actors tell each other. All of it is frozen; nothing here is shared and written."""
 
 from collections.abc import Mapping
-from typing import NewType
+from typing import Final, NewType
 
 from attrs import field
 
 from flow_backend.actors.mailbox import Put
 from flow_backend.errors import StorageError
 from flow_backend.functions.context import NOBODY, Caller
+from flow_backend.functions.job_steps import Step
 from flow_backend.functions.read_set import ReadRange
 from flow_backend.functions.runner import QueryRun
 from flow_backend.records import frozen
+from flow_backend.schema.system import JobRuns
 from flow_backend.storage.base import Done, Outcome, Refused, RequestKey, TableName, Write
 from flow_backend.sync.messages import (
     START,
@@ -64,6 +66,7 @@ class RunMutation:
     """Run one mutation in the order of commits.
 
     ``session`` is who is to get a transition at or past its timestamp, if a session asked.
+    ``step`` is the server's own work, in whose transaction the call is run, if at all.
     """
 
     call: Call
@@ -71,6 +74,14 @@ class RunMutation:
     request_id: RequestId | None = None
     request: RequestKey | None = None
     session: SessionKey | None = None
+    step: Step | None = None
+
+
+FAILED_AT_THIS: Final = (
+    "[Server Error] The server's writer failed at just this mutation; nothing of it was written. "
+    "Do not send it again as it is; the server's log names the fault."
+)
+"""What a mutation is refused with that the MutationActor itself has failed at."""
 
 
 @frozen
@@ -372,3 +383,36 @@ class RunAction:
     call: Call
     reply_to: "Put[ActionDone | NotDone]"
     request_id: RequestId | None = None
+
+
+# --- To the JobActor ------------------------------------------------------------------------------
+
+
+@frozen
+class JobsWritten:
+    """Jobs that wait are on disk: when the first of each kind is due, ms since the epoch."""
+
+    earliest: Mapping[JobRuns, float]
+
+    merge_key = "jobs written"
+
+    def merged(self, newer: "JobsWritten") -> "JobsWritten":
+        """Say what both say."""
+        earliest = dict(self.earliest)
+        for runs, due in newer.earliest.items():
+            earliest[runs] = min(due, earliest.get(runs, due))
+        return JobsWritten(earliest)
+
+
+@frozen
+class JobsEnded:
+    """Some of the runs that the JobActor asked for have ended; their results lie with it."""
+
+    merge_key = "jobs ended"
+
+    def merged(self, newer: "JobsEnded") -> "JobsEnded":
+        """One is enough."""
+        return newer
+
+
+JobMessage = JobsWritten | JobsEnded

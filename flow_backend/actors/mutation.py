@@ -10,7 +10,9 @@ from flow_backend.actors.blame import shown
 from flow_backend.actors.durations import Durations
 from flow_backend.actors.mailbox import Mailbox, Put
 from flow_backend.actors.messages import (
+    FAILED_AT_THIS,
     Committed,
+    JobsWritten,
     MarkPast,
     MutationDone,
     MutationMessage,
@@ -21,6 +23,8 @@ from flow_backend.actors.messages import (
     TableWrites,
 )
 from flow_backend.errors import NotCommitted
+from flow_backend.functions.job_steps import earliest_due
+from flow_backend.functions.jobs import JOBS
 from flow_backend.functions.runner import Runner
 from flow_backend.runtime import Runtime, Worker
 from flow_backend.storage.base import Committed as Batch
@@ -39,10 +43,6 @@ from flow_backend.values.timestamp import CommitTs
 logger = structlog.get_logger()
 
 _TRY_AGAIN = "Nothing of it was written; send it again."
-_FAILED_AT_THIS = (
-    "[Server Error] The server's writer failed at just this mutation; nothing of it was written. "
-    "Do not send it again as it is; the server's log names the fault."
-)
 _OUTCOME_UNKNOWN = (
     "[Server Error] The server's writer failed, and whether this mutation was made is not known. "
     "Look at the data; with an idempotency key a request can be sent again safely."
@@ -77,9 +77,9 @@ class BatchSize:
 class MutationActor:
     """Gives every mutation its place in the order of commits.
 
-    In:   RunMutation and MarkPast, from sessions, HTTP requests and actions.
+    In:   RunMutation and MarkPast, from sessions, HTTP requests, actions and jobs.
     Out:  MutationDone or NotDone to whoever asked; then TableWrites to the tables that were
-          written, and Committed to the QueryActor.
+          written, Committed to the QueryActor, and JobsWritten to the JobActor.
     Owns: the writer, and with it the commit timestamp; its thread. ``published_ts`` is the newest
         commit that was told: others that are on disk already nobody may be shown yet.
     """
@@ -87,6 +87,7 @@ class MutationActor:
     inbox: Mailbox[MutationMessage]
     tables: Mapping[TableName, Mailbox[TableMessage]]
     queries: Put[Committed]
+    jobs: Put[JobsWritten]
     writer: Writer
     worker: Worker
     runner: Runner
@@ -194,7 +195,16 @@ class MutationActor:
         def run(transaction: Transaction) -> Done | Refused:
             self.at = request
             started = clock()
-            result = runner.mutation(call.path, call.args, call.caller, transaction, interrupt)
+            step = request.step
+            if step is None:
+                result = runner.mutation(call.path, call.args, call.caller, transaction, interrupt)
+            else:
+                result = step(
+                    transaction,
+                    lambda: runner.mutation(
+                        call.path, call.args, call.caller, transaction, interrupt
+                    ),
+                )
             took.append((call.path, clock() - started))
             self.at = None
             return result
@@ -229,6 +239,8 @@ class MutationActor:
         sessions = dict.fromkeys(each.session for each in requests if each.session is not None)
         tables = dict.fromkeys(batch.writes, batch.ts)
         self._tell(Committed(batch.ts, tables, tuple(sessions)))
+        if JOBS in batch.writes and (earliest := earliest_due(batch.writes[JOBS])):
+            self.jobs.put(JobsWritten(earliest))
         self._unmaintained = True
 
     def _tell(self, message: Committed) -> None:
@@ -323,7 +335,7 @@ class MutationActor:
         if is_certain and not is_culprit:
             self._withdraw_behind([request])
             return NotDone(request.request_id, f"The writer failed. {_TRY_AGAIN}")
-        text = _FAILED_AT_THIS if is_certain else _OUTCOME_UNKNOWN
+        text = FAILED_AT_THIS if is_certain else _OUTCOME_UNKNOWN
         return MutationDone(request.request_id, Outcome(Refused(text), None))
 
 

@@ -11,8 +11,15 @@ from flow_backend.actors.backend import Backend, BackendSettings, VerifyUser
 from flow_backend.actors.durations import Durations
 from flow_backend.actors.frontier import Frontier
 from flow_backend.actors.gate import Gate
+from flow_backend.actors.jobs import JobActor, Queue
 from flow_backend.actors.mailbox import Mailbox
-from flow_backend.actors.messages import MutationMessage, QueryMessage, RunAction, TableMessage
+from flow_backend.actors.messages import (
+    JobMessage,
+    MutationMessage,
+    QueryMessage,
+    RunAction,
+    TableMessage,
+)
 from flow_backend.actors.mutation import BatchSize, MutationActor
 from flow_backend.actors.outbox import FrameCache, Outbox, TextFrame
 from flow_backend.actors.query import QueryActor
@@ -60,11 +67,13 @@ async def open_backend(
         outgoing=Outgoing(settings.outgoing_allow),
     )
     pool = open_pool(storage, runner, runtime, Durations(), settings.readers)
-    snapshot = storage.open_snapshot()
-    writer = runtime.worker("writer")
+    snapshot, jobs_snapshot = storage.open_snapshot(), storage.open_snapshot()
+    writer, jobs_worker = runtime.worker("writer"), runtime.worker("jobs")
     try:
         async with trio.open_nursery() as nursery:
-            machine = _Machine(storage, runtime, runner, pool, snapshot, writer)
+            machine = _Machine(
+                storage, runtime, runner, pool, snapshot, jobs_snapshot, writer, jobs_worker
+            )
             backend = _assemble(machine, text_frame, settings, verify_user, nursery)
             backend.gate = gate or backend.gate
             backend.start()
@@ -76,12 +85,15 @@ async def open_backend(
             await runner.outgoing.aclose()
             # No thread may be inside a connection that is closed.
             await writer.run(lambda: None)
+            await jobs_worker.run(lambda: None)
             for reader in pool.workers:
                 reader.snapshot.interrupt()
                 await reader.worker.run(lambda: None)
         writer.close()
+        jobs_worker.close()
         pool.close()
         snapshot.close()
+        jobs_snapshot.close()
 
 
 @frozen
@@ -93,7 +105,9 @@ class _Machine:
     runner: Runner
     pool: ReadPool
     snapshot: Snapshot
+    jobs_snapshot: Snapshot
     writer: Worker
+    jobs_worker: Worker
 
 
 def _assemble(
@@ -113,6 +127,7 @@ def _assemble(
     mutations = Mailbox[MutationMessage](settings.mutations_waiting)
     queries = pool.failed = Mailbox[QueryMessage](settings.mutations_waiting)
     actions = Mailbox[RunAction](settings.actions_waiting)
+    jobs = Mailbox[JobMessage](settings.mutations_waiting)
     inboxes = {name: Mailbox[TableMessage](settings.table_messages) for name in storage.tables}
     last_ts = storage.writer.last_ts
     outbox = Outbox(frames=FrameCache(text_frame), runtime=runtime)
@@ -124,6 +139,7 @@ def _assemble(
             inbox=mutations,
             tables=inboxes,
             queries=queries,
+            jobs=jobs,
             writer=storage.writer,
             worker=machine.writer,
             runner=runner,
@@ -155,6 +171,19 @@ def _assemble(
             runtime=runtime,
             running_max=settings.actions_running,
             seconds_max=settings.action_seconds,
+        ),
+        jobs=JobActor(
+            inbox=jobs,
+            mutations=mutations,
+            actions=actions,
+            snapshot=machine.jobs_snapshot,
+            worker=machine.jobs_worker,
+            app=runner.app,
+            runtime=runtime,
+            queues={
+                "mutation": Queue(runs="mutation", most=settings.scheduled_mutations),
+                "action": Queue(runs="action", most=settings.scheduled_actions),
+            },
         ),
         pool=pool,
         outbox=outbox,

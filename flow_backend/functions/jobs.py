@@ -10,7 +10,7 @@ from flow_backend.errors import InvalidId, InvalidScheduledFunction
 from flow_backend.functions.seed import Seed
 from flow_backend.schema.families import number_of_id
 from flow_backend.schema.ids import encode_id
-from flow_backend.schema.system import JobKind, ScheduledFunction
+from flow_backend.schema.system import JobKind, JobRuns, ScheduledFunction
 from flow_backend.storage.base import Reader, StoredRow, TableName, Transaction
 from flow_backend.values.value import JsonValue
 
@@ -53,6 +53,11 @@ class Job:
         return cast("str", self.fields["name"])
 
     @property
+    def runs(self) -> JobRuns:
+        """What kind of function it runs."""
+        return cast("JobRuns", self.fields["runs"])
+
+    @property
     def args(self) -> JsonValue:
         """The function's arguments."""
         return cast("list[JsonValue]", self.fields["args"])[0]
@@ -88,6 +93,7 @@ class NewJob:
     path: str
     args: JsonValue
     due: float
+    runs: JobRuns
     cron: str | None = None
 
 
@@ -107,6 +113,7 @@ def add_job(
         "_id": ident,
         "_creationTime": transaction.next_creation_time(),
         "name": job.path,
+        "runs": job.runs,
         "args": [job.args],
         "scheduledTime": due,
         "state": state_of("canceled" if canceled else "pending"),
@@ -127,23 +134,25 @@ def change_job(transaction: Transaction, job: Job, **changed: JsonValue) -> None
 
 def end_job(transaction: Transaction, job: Job, kind: JobKind, error: str | None = None) -> None:
     """Bring a job to its end; the error of its last attempt is kept with those before."""
-    errors = cast("list[JsonValue]", job.fields["errors"])
+    changed: _Fields = {"state": state_of(kind, error), "completedTime": transaction.now_ms}
     if error is not None:
-        errors = [*errors, error[:_ERROR_CHARS]][-_ERRORS_KEPT:]
-    change_job(
-        transaction,
-        job,
-        state=state_of(kind, error),
-        completedTime=transaction.now_ms,
-        errors=errors,
-    )
+        changed["errors"] = _errors(job, error)
+    change_job(transaction, job, **changed)
 
 
 def try_again(transaction: Transaction, job: Job, error: str, due: float) -> None:
     """Let a job wait for its next attempt; the error of this one is kept."""
-    errors = cast("list[JsonValue]", job.fields["errors"])
-    kept = [*errors, error[:_ERROR_CHARS]][-_ERRORS_KEPT:]
-    change_job(transaction, job, state=state_of("pending"), due=due, errors=kept)
+    change_job(transaction, job, state=state_of("pending"), due=due, errors=_errors(job, error))
+
+
+def started(job: Job) -> Job:
+    """Give the job with one attempt more."""
+    return Job(job.row, {**job.fields, "attempts": job.attempts + 1.0})
+
+
+def _errors(job: Job, error: str) -> list[JsonValue]:
+    before = cast("list[JsonValue]", job.fields["errors"])
+    return [*before, error[:_ERROR_CHARS]][-_ERRORS_KEPT:]
 
 
 def cancel_job(transaction: Transaction, ident: str, *, asked_by: str | None = None) -> None:

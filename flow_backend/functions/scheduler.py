@@ -16,7 +16,7 @@ from flow_backend.functions.jobs import NewJob, add_job, cancel_job
 from flow_backend.functions.validate import Contract
 from flow_backend.records import frozen
 from flow_backend.schema.document import Id, Instant
-from flow_backend.schema.system import ScheduledFunction
+from flow_backend.schema.system import JobRuns, ScheduledFunction
 from flow_backend.values.encode import to_wire
 from flow_backend.values.sizes import format_size
 from flow_backend.values.value import JsonValue
@@ -117,7 +117,8 @@ class MutationScheduler:
         stored = orjson.loads(encoded)
         # They are looked at again when the job runs, by an app that may be another then.
         self._contract(function).arguments(stored)
-        new = NewJob(function.path, stored, float(due))
+        runs: JobRuns = "action" if function.kind is Kind.ACTION else "mutation"
+        new = NewJob(function.path, stored, float(due), runs)
         return Id(add_job(db.transaction, db.seed, new, scheduled_by=self._job))
 
     def find(self, path: str) -> Function[..., Any]:

@@ -9,6 +9,7 @@ from flow_backend.schema.document import Document, Instant, document
 from flow_backend.schema.index import Index
 
 JobKind = Literal["pending", "inProgress", "success", "failed", "canceled"]
+JobRuns = Literal["mutation", "action"]
 
 
 @frozen
@@ -27,6 +28,7 @@ class ScheduledFunction(Document):
 
     Attributes:
         name: the function's path, such as ``reminders:ring``.
+        runs: what kind of function that was when it was scheduled.
         args: its arguments, as an array of one object.
         scheduledTime: the instant that was asked for; the past is the moment of scheduling.
         state: pending, inProgress (actions only), success, failed or canceled.
@@ -38,6 +40,7 @@ class ScheduledFunction(Document):
     """
 
     name: str
+    runs: JobRuns
     args: list[dict[str, Any]]
     scheduledTime: Instant  # noqa: N815  # What Convex's clients call it, here and below.
     state: JobState
@@ -47,7 +50,7 @@ class ScheduledFunction(Document):
     errors: list[str] = field(factory=list[str])
     cron: str | None = None
 
-    by_state = Index("state", "due")
+    by_state = Index("state", "runs", "due")
     by_completed = Index("completedTime")
 
     @property

@@ -14,6 +14,7 @@ from flow_backend.actors.opening import open_backend
 from flow_backend.actors.session import Authenticated
 from flow_backend.auth.identity import Identity
 from flow_backend.functions.context import Caller
+from flow_backend.functions.registry import App
 from flow_backend.storage.sqlite import open_files, open_memory_storage
 from flow_backend.sync.client_identity import ClientIdentity
 from flow_backend.testing.client import SimClient
@@ -99,12 +100,15 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    settings: BackendSettings | None = None, disk: SimDisk | None = None
+    settings: BackendSettings | None = None,
+    disk: SimDisk | None = None,
+    app: App = APP,
+    runtime: SimRuntime | None = None,
 ) -> AsyncGenerator[Stage]:
     """Open a backend, on ``disk`` if one is given; needs the fixture ``autojump_clock``."""
-    runtime = SimRuntime(Random(0), work_seconds_max=0.0)
+    runtime = runtime or SimRuntime(Random(0), work_seconds_max=0.0)
     trio.lowlevel.add_instrument(runtime.steps)
-    tables = tuple(APP.schema.tables.values())
+    tables = tuple(app.schema.tables.values())
     if disk is None:
         storage = open_memory_storage(tables, now_ns=runtime.now_ns)
     else:
@@ -118,7 +122,7 @@ async def stage(
     try:
         async with (
             open_backend(
-                APP,
+                app,
                 storage,
                 runtime,
                 text_frame=sim_frame,

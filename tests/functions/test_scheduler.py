@@ -83,7 +83,12 @@ def wrongly(ctx: MutationCtx, what: str) -> None:
         "place": lambda: scheduler.run_after(0, ring, "a"),
         "insert": lambda: ctx.db.insert(
             ScheduledFunction(
-                name="x", args=[{}], scheduledTime=Instant(0), state=PENDING, due=Instant(0)
+                name="x",
+                runs="mutation",
+                args=[{}],
+                scheduledTime=Instant(0),
+                state=PENDING,
+                due=Instant(0),
             )
         ),
         "patch": lambda: ctx.db.patch(scheduler.run_after(0, ring, name="a"), attempts=3),
@@ -145,6 +150,7 @@ def test_a_job_is_a_row_with_convex_names(backend: Backend) -> None:
     assert row == {
         "_id": ident,
         "name": "jobs:ring",
+        "runs": "mutation",
         "args": [{"name": "door"}],
         "scheduledTime": NOW + 1500,
         "due": NOW + 1500,

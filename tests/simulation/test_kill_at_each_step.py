@@ -13,7 +13,7 @@ from tests.simulation.machine import DiskFault, DiskMachine
 from tests.simulation.world import WorldRun
 
 CALM = Faults(people=3, steps=8, identities=True, actions=True)
-WORLD = 7 + SEED
+WORLD = 12 + SEED
 
 
 def run(faults: Faults) -> SimRuntime:
