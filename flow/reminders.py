@@ -34,6 +34,8 @@ from flow_backend import (
 )
 
 LISTED_MAX: Final = 200
+RINGING_MAX: Final = 1_000
+AT_ONCE: Final = 200
 AWAY_MAX: Final = 50
 ATTEMPTS_MAX: Final = 50
 SUMMARY: Final = "late"
@@ -135,17 +137,18 @@ def ringing(ctx: QueryCtx) -> list[Ringing]:
     More than five that came late, after downtime, are one entry: ``count`` says for how many it
     stands, and acknowledging its ``occurrence`` acknowledges them all.
     """
-    found = _entries(ctx, ctx.db.scan(Delivery.by_state["app", "ringing"]).take(LISTED_MAX))
+    newest = ctx.db.scan(Delivery.by_state["app", "ringing"]).desc().take(RINGING_MAX)
+    found = _entries(newest[::-1])
     late = [each for each in found if each.late_seconds and not each.silent]
     if len(late) <= LATE_RINGS_MAX:
         return found
-    newest = late[-1]
+    last = late[-1]
     summary = Ringing(
-        delivery=newest.delivery,
-        reminder=newest.reminder,
+        delivery=last.delivery,
+        reminder=last.reminder,
         occurrence=SUMMARY,
         title=f"{len(late)} reminders came late",
-        rang_at=newest.rang_at,
+        rang_at=last.rang_at,
         due_at=min(each.due_at for each in late),
         late_seconds=max(each.late_seconds for each in late),
         missed=sum(each.missed for each in late),
@@ -153,7 +156,7 @@ def ringing(ctx: QueryCtx) -> list[Ringing]:
         task=None,
         count=len(late),
     )
-    return [*(each for each in found if each not in late), summary]
+    return [*(each for each in found if each.silent or not each.late_seconds), summary]
 
 
 @query
@@ -166,26 +169,24 @@ def away(ctx: QueryCtx) -> list[Ringing]:
     late = [each for each in rang if each.late_seconds]
     late += ctx.db.scan(Delivery.by_state["app", "listed"]).desc().take(AWAY_MAX)
     late.sort(key=lambda each: each.due_at, reverse=True)
-    return _entries(ctx, late[:AWAY_MAX])
+    return _entries(late[:AWAY_MAX])
 
 
-def _entries(ctx: QueryCtx, deliveries: Sequence[Delivery]) -> list[Ringing]:
-    rows = [(each, ctx.db.get(each.reminder)) for each in deliveries]
+def _entries(deliveries: Sequence[Delivery]) -> list[Ringing]:
     return [
         Ringing(
             delivery=each.id,
-            reminder=row.id,
+            reminder=each.reminder,
             occurrence=each.occurrence,
-            title=row.title,
+            title=each.title,
             rang_at=each.rang_at,
             due_at=each.due_at,
             late_seconds=each.late_seconds,
             missed=each.missed,
             silent=each.silent,
-            task=row.task,
+            task=each.task,
         )
-        for each, row in rows
-        if row is not None
+        for each in deliveries
     ]
 
 
@@ -248,11 +249,19 @@ def acknowledge(ctx: MutationCtx, reminder: Id[Reminder], occurrence: str | None
     that has come meanwhile goes on ringing; ``late`` is all that rang late.
     """
     if occurrence == SUMMARY:
-        for each in ctx.db.scan(Delivery.by_state["app", "ringing"]).take(LISTED_MAX):
-            if each.late_seconds:
-                _acknowledge(ctx, each.reminder, each.occurrence)
+        _acknowledge_late(ctx, reminder)
         return
     _acknowledge(ctx, reminder, occurrence)
+
+
+def _acknowledge_late(ctx: MutationCtx, reminder: Id[Reminder]) -> None:
+    rings = ctx.db.scan(Delivery.by_state["app", "ringing"]).take(RINGING_MAX)
+    late = [each for each in rings if each.late_seconds]
+    for each in late[:AT_ONCE]:
+        _acknowledge(ctx, each.reminder, each.occurrence)
+    if len(late) > AT_ONCE:
+        # All in one mutation would hold up everybody else's.
+        ctx.scheduler.run_after(0, acknowledge, reminder=reminder, occurrence=SUMMARY)
 
 
 def _acknowledge(ctx: MutationCtx, reminder: Id[Reminder], occurrence: str | None) -> None:

@@ -178,6 +178,8 @@ def _deliver(ctx: MutationCtx, row: Reminder, found: Ring) -> None:
     states: dict[str, DeliveryState] = {"hold": "held", "listed": "listed"}
     fields: dict[str, Any] = {
         "state": states.get(found.how, "ringing"),
+        "title": row.title,
+        "task": row.task,
         "due_at": found.occurrence.begins_at,
         "rang_at": ctx.clock.now(),
         "late_seconds": found.late_seconds,

@@ -192,6 +192,7 @@ class Delivery(Document):
     """One occurrence of a reminder on its way to people: in the app, or to the webhook.
 
     Attributes:
+        title, task: the reminder's, so that a screen full of rings is read as one range.
         state: in the app ringing, snoozed, held, or listed (too late to ring), then acknowledged,
             replaced (by the next occurrence) or ended (with what it belongs to); of a webhook due,
             then acknowledged (by its receiver), failed or ended.
@@ -209,6 +210,8 @@ class Delivery(Document):
     occurrence: str
     channel: Literal["app", "webhook"]
     state: DeliveryState
+    title: str = ""
+    task: Id[Task] | None = None
     due_at: Instant
     rang_at: Instant
     late_seconds: int = 0

@@ -5,7 +5,7 @@ from typing import Final, Protocol
 
 from flow.instants import check_offset, offset_at, to_wall
 from flow.recurrence import Occurrence, occurrence_of
-from flow.ringing import close_open, end_reminder, next_fields, save
+from flow.ringing import close_open, end_reminder, next_fields, open_delivery, save
 from flow.schema import Reminder, Task
 from flow.settings import settings_of
 from flow_backend import AppError, Date, Id, Instant, MutationCtx, Time
@@ -136,7 +136,7 @@ def _follow(ctx: MutationCtx, row: Reminder, task: Dated) -> None:
     found = None if task.completed_at is not None else _ring_of(ctx, row, task)
     if found is not None and found.key in {row.open, row.rang}:
         # It has rung for this due time, or is ringing: only its name may be another.
-        ctx.db.patch(row.id, title=task.title)
+        _rename(ctx, row, task.title)
         return
     close_open(ctx, row, "ended")
     # A time that had passed when it was chosen does not ring. One that waits already may be late.
@@ -158,6 +158,15 @@ def _follow(ctx: MutationCtx, row: Reminder, task: Dated) -> None:
         held_until=None,
         **next_fields(found),
     )
+
+
+def _rename(ctx: MutationCtx, row: Reminder, title: str) -> None:
+    if row.title == title:
+        return
+    ctx.db.patch(row.id, title=title)
+    delivery = open_delivery(ctx, row)
+    if delivery is not None:
+        ctx.db.patch(delivery.id, title=title)
 
 
 def _ring_of(ctx: MutationCtx, row: Reminder, task: Dated) -> Occurrence | None:

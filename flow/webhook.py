@@ -55,6 +55,8 @@ def queue_webhook(ctx: MutationCtx, reminder: Id[Reminder], occurrence: str) -> 
     assert app is not None, occurrence
     fields: dict[str, Any] = {
         "state": "due",
+        "title": app.title,
+        "task": app.task,
         "due_at": app.due_at,
         "rang_at": app.rang_at,
         "late_seconds": app.late_seconds,
@@ -151,15 +153,14 @@ def _note_interrupted(ctx: MutationCtx, row: Delivery) -> None:
 def message(ctx: QueryCtx, delivery: Id[Delivery]) -> Message | None:
     """Give what is to be sent, None if that is nothing any more."""
     row, webhook = ctx.db.get(delivery), webhook_of(ctx)
-    reminder = None if row is None else ctx.db.get(row.reminder)
-    if row is None or row.state != "due" or webhook is None or reminder is None:
+    if row is None or row.state != "due" or webhook is None:
         return None
     data = {
         "reminder": row.reminder,
         "delivery": row.id,
         "occurrence": row.occurrence,
-        "title": reminder.title,
-        "task": reminder.task,
+        "title": row.title,
+        "task": row.task,
         "due_at": _utc(row.due_at),
         "late_seconds": row.late_seconds,
         "missed": row.missed,

@@ -414,6 +414,20 @@ def test_down_more_than_five_late_ones_are_one_entry(time: Timeline) -> None:
 
 
 @pytest.mark.slow
+def test_down_very_many_late_ones_are_acknowledged_together(time: Timeline) -> None:
+    made = [create(time, f"2026-11-01 12:{minute % 60:02}Z") for minute in range(250)]
+
+    be_away(time)
+    [summary] = ringing(time)
+    assert (summary["count"], summary["missed"]) == (250, 250)
+    time.do("reminders:acknowledge", reminder=made[0], occurrence="late")
+    assert [each["count"] for each in ringing(time)] == [50]
+    time.catch_up()
+
+    assert ringing(time) == []
+
+
+@pytest.mark.slow
 def test_down_nothing_is_left_half_way(time: Timeline) -> None:
     """After the catch-up the next ring of every repeat lies in the future."""
     with_quiet_hours(time)
