@@ -130,6 +130,7 @@ async def capture_link(flow: RunningFlow, url: str) -> str:
     return str(made)
 
 
+@pytest.mark.slow
 async def test_the_title_of_a_link_is_fetched(outside: RunningFlow, pages: Pages) -> None:
     """By the action that the capture schedules."""
     url = pages.url("/to/shared")

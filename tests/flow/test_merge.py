@@ -137,6 +137,7 @@ def words(text: str) -> set[str]:
     return set(WORD.findall(text))
 
 
+@pytest.mark.slow
 @settings(max_examples=cases(5_000), deadline=None)
 @given(bases(), SEEDS, st.sampled_from([0, 40, 500_000]))
 def test_no_word_that_a_side_put_in_is_lost(base: str, seed: int, steps: int) -> None:
@@ -161,7 +162,8 @@ def test_no_word_that_a_side_put_in_is_lost(base: str, seed: int, steps: int) ->
     assert put_in <= words(again)
 
 
-@settings(max_examples=cases(2_000), deadline=None)
+@pytest.mark.slow
+@settings(max_examples=cases(1_000), deadline=None)
 @given(bases(), SEEDS)
 def test_what_one_side_did_alone_is_taken_as_it_is(base: str, seed: int) -> None:
     other = changed(Random(seed), base, "a")
@@ -171,6 +173,7 @@ def test_what_one_side_did_alone_is_taken_as_it_is(base: str, seed: int) -> None
     assert merged(base, other, other) == (other, False)
 
 
+@pytest.mark.slow
 @settings(max_examples=cases(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(bases(), SEEDS)
 def test_editors_end_with_the_same_text_and_all_that_they_wrote(base: str, seed: int) -> None:
@@ -215,6 +218,7 @@ def newest(flow: Flow, note: str) -> tuple[str, int]:
 # --- Comparing
 
 
+@pytest.mark.slow
 @settings(max_examples=cases(3_000), deadline=None)
 @given(st.lists(st.sampled_from("abcd ")), st.lists(st.sampled_from("abcd ")), st.integers(0, 300))
 def test_what_is_found_equal_is_equal_and_in_order(a: list[str], b: list[str], steps: int) -> None:
@@ -230,6 +234,7 @@ def test_what_is_found_equal_is_equal_and_in_order(a: list[str], b: list[str], s
         at_a, at_b = start_a + length, start_b + length
 
 
+@pytest.mark.slow
 @settings(max_examples=cases(2_000), deadline=None)
 @given(st.lists(st.sampled_from("abc")), st.lists(st.sampled_from("abc")))
 def test_as_much_is_found_equal_as_there_is(a: list[str], b: list[str]) -> None:

@@ -66,6 +66,7 @@ async def test_of_a_huge_page_only_the_beginning_is_read(pages: Pages) -> None:
     assert READ_MAX <= pages.sent < HUGE_BYTES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/hangs", "/hangs-later"])
 async def test_a_page_that_hangs_is_given_up(
     pages: Pages, monkeypatch: pytest.MonkeyPatch, path: str
@@ -74,6 +75,7 @@ async def test_a_page_that_hangs_is_given_up(
     assert await refusal(pages.url(path)) == f"{pages.url(path)} did not answer within 0.1 s."
 
 
+@pytest.mark.slow
 async def test_why_there_is_no_title_is_said(pages: Pages) -> None:
     """It stands in the record of the job, for whoever asks why."""
     said = {

@@ -44,6 +44,7 @@ LINES = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=cases(4_000), deadline=None)
 @given(st.lists(st.sampled_from(LINES), max_size=14).map("\n".join))
 def test_in_pieces_it_is_the_same_as_in_whole(text: str) -> None:
@@ -137,6 +138,7 @@ NASTY = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=cases(2_000), deadline=None)
 @given(st.lists(st.sampled_from(NASTY), max_size=10).map("".join))
 def test_nothing_of_a_note_runs_or_is_fetched(text: str) -> None:
