@@ -1,11 +1,13 @@
 """Captures: lines that were put down quickly, and become tasks, notes or reminders later."""
 
 import re
-from typing import Final
+from typing import Final, assert_never
 
 from flow.page_title import title_at
-from flow.schema import Capture
+from flow.quick_add.parse import parse
+from flow.schema import Became, Board, Capture, ItemKind
 from flow.settings import is_zone, settings_of
+from flow.triage import Line, note_of, reminder_of, task_of
 from flow_backend import (
     ActionCtx,
     AppError,
@@ -41,12 +43,16 @@ def add(ctx: MutationCtx, line: str, captured_at: Instant, zone: str, key: str) 
         return known.id
     text = clean_line(line)
     url = first_address(text)
+    settings = settings_of(ctx)
+    at = _time_of_capture(captured_at, ctx.clock.now())
+    where = zone if is_zone(zone) else settings.home_zone
     capture = Capture(
         text=text,
         key=key,
-        captured_at=_time_of_capture(captured_at, ctx.clock.now()),
-        zone=zone if is_zone(zone) else settings_of(ctx).home_zone,
+        captured_at=at,
+        zone=where,
         url=url,
+        parsed_kind=parse(text, at, where, settings).kind,
     )
     ident = ctx.db.insert(capture)
     if url is not None:
@@ -64,6 +70,42 @@ def list_captures(ctx: QueryCtx) -> list[Capture]:
 def recent(ctx: QueryCtx) -> list[Capture]:
     """Give the captures that were made into something last, the newest of these first."""
     return ctx.db.scan(Capture.by_settled["triaged"]).desc().take(RECENT)
+
+
+@mutation
+def triage(
+    ctx: MutationCtx,
+    capture: Id[Capture],
+    kind: ItemKind,
+    board: Id[Board] | None = None,
+    line: str | None = None,
+) -> Became:
+    """Make a capture into a task, a note or a reminder: of its line, or of another given here.
+
+    One that was made into something already stays that: two may sort the same inbox.
+
+    Raises: AppError if the capture is gone, or a reminder's line does not say when.
+    """
+    found = ctx.db.get(capture)
+    if found is None or found.state == "removed":
+        raise AppError("This line is gone: someone has removed it.")
+    if found.became is not None:
+        return found.became
+    given = Line(found.text if line is None else clean_line(line), found)
+    became = Became(kind, _make(ctx, kind, given, board))
+    ctx.db.patch(capture, state="triaged", became=became, settled_at=ctx.clock.now())
+    return became
+
+
+def _make(ctx: MutationCtx, kind: ItemKind, line: Line, board: Id[Board] | None) -> str:
+    match kind:
+        case "note":
+            return note_of(ctx, line)
+        case "reminder":
+            return reminder_of(ctx, line)
+        case "task":
+            return task_of(ctx, line, board)
+    assert_never(kind)
 
 
 @mutation

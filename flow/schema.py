@@ -33,7 +33,10 @@ class Board(Document):
 
 @document("tasks")
 class Task(Document):
-    """A card on a board. ``rank`` orders the cards of a column."""
+    """A card on a board. ``rank`` orders the cards of a column.
+
+    ``capture`` is the line that it was made of.
+    """
 
     board: Id[Board]
     column: str
@@ -42,6 +45,7 @@ class Task(Document):
     body: str = ""
     labels: tuple[str, ...] = ()
     completed_at: Instant | None = None
+    capture: "Id[Capture] | None" = None
 
     by_place = Index("board", "column", "rank")
 

@@ -47,11 +47,19 @@ def test_captures_are_listed_by_when_they_were_put_down(flow: Flow) -> None:
         "zone": ZONE,
         "url": None,
         "page_title": None,
-        "parsed_kind": capture["parsed_kind"],
+        "parsed_kind": "task",
         "state": "open",
         "became": None,
         "settled_at": None,
     }
+
+
+def test_what_a_line_reads_like_is_noted(flow: Flow) -> None:
+    """So that the inbox can offer the likely one first."""
+    for line in ("milk", "note: milk", "remind me to get milk tomorrow"):
+        add(flow, line)
+    kinds = [capture["parsed_kind"] for capture in flow.query("captures:list")]
+    assert kinds == ["reminder", "note", "task"]
 
 
 def test_a_line_that_is_sent_again_is_one_capture(flow: Flow) -> None:
@@ -106,6 +114,126 @@ def test_a_line_that_is_none_is_refused(flow: Flow) -> None:
 )
 def test_the_address_in_a_line(text: str, address: str | None) -> None:
     assert first_address(text) == address
+
+
+# --- Triage
+
+
+def triage(flow: Flow, capture: str, kind: str, **given: object) -> dict[str, Any]:
+    return dict(flow.do("captures:triage", capture=capture, kind=kind, **given))
+
+
+def test_a_capture_becomes_a_note(flow: Flow) -> None:
+    """What it says is not read further: a date in a note is a date in a note."""
+    capture = add(flow, "the meter stood at 48,213 on friday")
+
+    became = triage(flow, capture, "note")
+
+    note = flow.query("notes:get", note=became["id"])["note"]
+    assert became["kind"] == "note"
+    assert note["title"] == "the meter stood at 48,213 on friday"
+    assert (note["body"], note["capture"]) == ("", capture)
+    assert lines(flow) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "title", "body"),
+    [
+        ("note: the meter stood at 3", "the meter stood at 3", ""),
+        ("Read https://e.org/a.", "Read https://e.org/a.", "<https://e.org/a>"),
+        ("https://e.org/a", "Its title", "<https://e.org/a>"),
+        ("word " * 60 + "end", "word " * 39 + "word…", "word " * 60 + "end"),
+    ],
+)
+def test_what_a_note_of_a_capture_says(flow: Flow, line: str, title: str, body: str) -> None:
+    capture = add(flow, line, key="k")
+    if "://" in line:
+        flow.internally("captures:note_title", capture=capture, title="Its title")
+
+    became = triage(flow, capture, "note")
+
+    note = flow.query("notes:get", note=became["id"])["note"]
+    assert (note["title"], note["body"]) == (title, body)
+
+
+def test_a_capture_becomes_a_reminder_at_the_time_that_was_meant(flow: Flow) -> None:
+    """It was put down in New York, on Wednesday: nine on Friday is nine there."""
+    wednesday = 1_793_194_200_000.0  # 2026-10-28T13:30Z, 09:30 in New York.
+    flow.do("people:change_settings", home_zone="Europe/Berlin")
+    zone = "America/New_York"
+    capture = add(flow, "remind me to call the bank friday 9am", at=wednesday, zone=zone)
+
+    became = triage(flow, capture, "reminder")
+
+    [reminder] = flow.rows("reminders")
+    assert became == {"kind": "reminder", "id": reminder["_id"]}
+    assert (reminder["title"], reminder["capture"]) == ("call the bank", capture)
+    assert (reminder["due_date"], reminder["due_time"]) == ("2026-10-30", "09:00")
+    assert reminder["zone"] == zone
+    assert reminder["next_at"] == 1_793_365_200_000.0  # 13:00Z: not yet winter there.
+
+
+def test_a_reminder_without_a_time_asks_for_one(flow: Flow) -> None:
+    """And takes the line with it, then."""
+    capture = add(flow, "call the bank")
+
+    said = refusal(flow, "captures:triage", capture=capture, kind="reminder")
+    assert said.startswith('"call the bank" does not say when to remind you. Add a time')
+    assert lines(flow) == ["call the bank"]
+
+    triage(flow, capture, "reminder", line="call the bank every monday 10:00")
+    [reminder] = flow.rows("reminders")
+    assert (reminder["title"], reminder["due_time"]) == ("call the bank", "10:00")
+    assert reminder["rule"] == "FREQ=WEEKLY;BYDAY=MO"
+
+
+def test_a_capture_becomes_a_task(flow: Flow) -> None:
+    """On the board that is named, else on the oldest; the first one makes a board."""
+    made = triage(flow, add(flow, "milk"), "task")
+    board = flow.board()
+    triage(flow, add(flow, "bread"), "task")
+    capture = add(flow, "eggs")
+    there = triage(flow, capture, "task", board=board)
+
+    [tasks] = [each for each in flow.query("boards:list") if each["_id"] != board]
+    assert tasks["title"] == "Tasks"
+    assert flow.titles(tasks["_id"]) == ["milk", "bread"]
+    assert flow.titles(board) == ["eggs"]
+    assert made["id"] == flow.tasks(tasks["_id"])[0]["_id"]
+    assert flow.query("tasks:get", task=there["id"])["capture"] == capture
+    long = triage(flow, add(flow, "word " * 50 + "end", key="long"), "task")
+    task = flow.query("tasks:get", task=long["id"])
+    assert (len(task["title"]), task["body"]) == (200, "word " * 50 + "end")
+
+
+def test_a_capture_is_triaged_once(flow: Flow) -> None:
+    """Two windows sort the same inbox: the second gets what the first made."""
+    capture = add(flow, "milk")
+    first = triage(flow, capture, "note")
+
+    again = flow.mutate("captures:triage", capture=capture, kind="note", line="other")
+
+    assert (again.value, again.written) == (first, 0)
+    assert len(flow.query("notes:list")) == 1
+
+
+def test_what_was_triaged_is_listed_with_what_it_became(flow: Flow) -> None:
+    made = [triage(flow, add(flow, str(number)), "note") for number in range(22)]
+
+    recent = flow.query("captures:recent")
+
+    assert [capture["became"] for capture in recent] == made[:1:-1]
+    flow.do("captures:remove", capture=recent[0]["_id"])
+    assert flow.query("captures:recent")[0]["became"] == made[-2]
+    assert len(flow.query("notes:list")) == 22
+
+
+def test_what_is_gone_cannot_be_triaged(flow: Flow) -> None:
+    capture = add(flow, "milk")
+    flow.do("captures:remove", capture=capture)
+    for kind in ("note", "task", "reminder"):
+        said = refusal(flow, "captures:triage", capture=capture, kind=kind)
+        assert said == "This line is gone: someone has removed it."
 
 
 # --- Titles of links

@@ -20,6 +20,7 @@ FIXED: dict[str, tuple[Kind, set[str], set[str]]] = {
     "captures:add": (Kind.MUTATION, {"line", "captured_at", "zone", "key"}, set()),
     "captures:list": (Kind.QUERY, set(), set()),
     "captures:recent": (Kind.QUERY, set(), set()),
+    "captures:triage": (Kind.MUTATION, {"capture", "kind"}, {"board", "line"}),
     "captures:remove": (Kind.MUTATION, {"capture"}, set()),
     "captures:fetch_title": (Kind.ACTION, {"capture", "url"}, set()),
     "captures:note_title": (Kind.MUTATION, {"capture", "title"}, set()),
@@ -109,6 +110,7 @@ async def test_a_task_lives_from_add_to_remove(running: RunningFlow) -> None:
         "title": "Plant garlic",
         "body": "20 cloves",
         "labels": ["bed 2"],
+        "capture": None,
         "completed_at": None,
     }
     edited = await running.do("tasks:edit", task=task, title="Plant the garlic", labels=[])
