@@ -1,16 +1,18 @@
 /** The page: where to go at the side, the quick-add line on top, and what the address names. */
 import { useQuery } from "convex/react";
-import { useEffect } from "react";
+import { useEffect, useState } from "react";
 
 import { BoardView } from "../features/board/board-view";
 import { NewBoard } from "../features/boards/board-list";
 import { ConnectionLine } from "../features/connection/connection-line";
 import { InboxPage } from "../features/inbox/inbox-page";
 import { NotesPage } from "../features/notes/notes-page";
+import { QuickAddBar } from "../features/quick-add/quick-add-bar";
 import { RemindersPage } from "../features/reminders/reminders-page";
+import { SettingsDialog } from "../features/settings/settings-dialog";
 import { TodayPage } from "../features/today/today-page";
 import { api } from "../sync/api";
-import type { Board, BoardId } from "../sync/api";
+import type { Board, BoardId, NoteId, QuickAdded } from "../sync/api";
 import { useCounts } from "../sync/counts";
 import { refusalText } from "../sync/refusal";
 import { ErrorBoundary } from "../ui/error-boundary";
@@ -20,7 +22,7 @@ import { Page } from "../ui/page";
 import styles from "./app.module.css";
 import { BottomBar } from "./bottom-bar";
 import { HomeDayProvider } from "./home-day";
-import { goTo, linkToBoard, linkToNote, useRoute } from "./route";
+import { goTo, LINKS, linkToBoard, linkToNote, useRoute } from "./route";
 import type { Route } from "./route";
 import { SideBar } from "./side-bar";
 
@@ -50,6 +52,7 @@ const Shell = () => {
   const boards = useQuery(api.boards.list, {});
   const counts = useCounts();
   const route = useRoute();
+  const [settingsOpen, setSettingsOpen] = useState(false);
 
   if (boards === undefined) {
     return (
@@ -61,17 +64,41 @@ const Shell = () => {
   const board = boardOf(route, boards);
   return (
     <>
-      <SideBar route={route} boards={boards} current={board?._id} counts={counts} />
+      <SideBar
+        route={route}
+        boards={boards}
+        current={board?._id}
+        counts={counts}
+        onSettings={() => setSettingsOpen(true)}
+      />
       <main className={styles.main}>
         <ConnectionLine />
+        <QuickAddBar board={board} onOpen={goToAdded} />
         {/* A page that failed must not keep the next one from being shown. */}
         <ErrorBoundary key={`${route.page}:${board?._id}`} fallback={failure}>
           <RoutedPage route={route} boards={boards} board={board} />
         </ErrorBoundary>
       </main>
       <BottomBar route={route} counts={counts} />
+      {settingsOpen && <SettingsDialog onClose={() => setSettingsOpen(false)} />}
     </>
   );
+};
+
+const goToAdded = ({ kind, id, board }: QuickAdded): void => {
+  switch (kind) {
+    case "task":
+      goTo(board === null ? LINKS.board : linkToBoard(board));
+      break;
+    case "note":
+      goTo(linkToNote(id as NoteId));
+      break;
+    case "reminder":
+      goTo(LINKS.reminders);
+      break;
+    default:
+      kind satisfies never;
+  }
 };
 
 /** A board made a moment ago may be named before its list has it: no reason to show another. */
@@ -90,7 +117,7 @@ const RoutedPage = ({ route, boards, board }: RoutedPageProps) => {
     case "today":
       return boards.length === 0 ? <Welcome /> : <TodayPage boards={boards} linkTo={linkToBoard} />;
     case "inbox":
-      return <InboxPage />;
+      return <InboxPage links={ITEM_LINKS} />;
     case "notes":
       return <NotesPage note={route.note} linkTo={linkToNote} />;
     case "reminders":
@@ -101,6 +128,8 @@ const RoutedPage = ({ route, boards, board }: RoutedPageProps) => {
       return route satisfies never;
   }
 };
+
+const ITEM_LINKS = { board: linkToBoard, note: linkToNote, reminders: LINKS.reminders };
 
 const TITLES = {
   today: "Today",

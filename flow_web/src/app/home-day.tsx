@@ -4,12 +4,11 @@ import { useEffect, useMemo, useRef } from "react";
 import type { ReactNode } from "react";
 
 import { api } from "../sync/api";
+import { deviceZone } from "../sync/device";
 import { useByTheClock } from "../ui/clock";
 import { dateIn } from "../ui/dates";
 import { HomeDayContext } from "../ui/home-day";
 import { useNotices } from "../ui/notices";
-
-const deviceZone = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 export const HomeDayProvider = ({ children }: { children: ReactNode }) => {
   const settings = useQuery(api.people.settings, {});

@@ -4,7 +4,7 @@ import { useRef } from "react";
 import { BoardList, NewBoard } from "../features/boards/board-list";
 import type { Board, BoardId } from "../sync/api";
 import type { Counts } from "../sync/counts";
-import { FlowMark } from "../ui/icons";
+import { FlowMark, SettingsIcon } from "../ui/icons";
 import { PAGES } from "./pages";
 import { goTo, LINKS, linkToBoard } from "./route";
 import type { Route } from "./route";
@@ -18,9 +18,10 @@ type SideBarProps = {
   /** The board that is shown, if one is. */
   current: BoardId | undefined;
   counts: Counts;
+  onSettings: () => void;
 };
 
-export const SideBar = ({ route, boards, current, counts }: SideBarProps) => {
+export const SideBar = ({ route, boards, current, counts, onSettings }: SideBarProps) => {
   const sheet = useRef<HTMLElement>(null);
   const close = () => sheet.current?.hidePopover();
 
@@ -53,6 +54,17 @@ export const SideBar = ({ route, boards, current, counts }: SideBarProps) => {
           goTo(linkToBoard(board));
         }}
       />
+      <button
+        type="button"
+        className={`${styles.link} ${styles.settings}`}
+        onClick={() => {
+          close();
+          onSettings();
+        }}
+      >
+        <SettingsIcon />
+        <span className={styles.name}>Settings</span>
+      </button>
     </nav>
   );
 };

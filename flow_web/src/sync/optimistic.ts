@@ -9,6 +9,7 @@ import type { OptimisticLocalStore } from "convex/browser";
 import { api } from "./api";
 import type { BoardId, DateText, Place, Task, TaskId, TimeText } from "./api";
 import { dropFromDays, moveInDays, patchInDays } from "./day-lists";
+import { newKey } from "./keys";
 import { inColumn, provisionalRank, rankBetween, sortTasks } from "./order";
 
 type OptimisticUpdate<Args> = (store: OptimisticLocalStore, args: Args) => void;
@@ -16,7 +17,7 @@ type OptimisticUpdate<Args> = (store: OptimisticLocalStore, args: Args) => void;
 const PROVISIONAL = "provisional:";
 
 /** Return an id for a card that the server does not know yet. */
-export const provisionalId = (): TaskId => `${PROVISIONAL}${crypto.randomUUID()}` as TaskId;
+export const provisionalId = (): TaskId => `${PROVISIONAL}${newKey()}` as TaskId;
 
 /** Say whether a card is still on its way to the server: its id means nothing there. */
 export const isProvisional = (task: Task): boolean => task._id.startsWith(PROVISIONAL);

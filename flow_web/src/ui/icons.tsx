@@ -41,9 +41,10 @@ export const CheckIcon = () => (
   </Icon>
 );
 
-export const BoardsIcon = () => (
+export const CheckCircleIcon = () => (
   <Icon>
-    <path d="M3 5h12M3 9h12M3 13h8" />
+    <circle cx="9" cy="9" r="6.2" />
+    <path d="m6.4 9.2 1.9 1.8 3.4-3.8" />
   </Icon>
 );
 
