@@ -5,6 +5,11 @@ import { afterEach, beforeEach, expect, vi } from "vitest";
 // happy-dom lays nothing out, so the drag library cannot see that columns scroll.
 const NO_LAYOUT = "Auto scrolling has been attached to an element that appears not to be";
 
+// happy-dom has no popovers either: what opens as one is in the page, and that is all.
+const { prototype } = HTMLElement;
+prototype.showPopover ??= () => undefined;
+prototype.hidePopover ??= () => undefined;
+
 let warnings: unknown[][] = [];
 
 beforeEach(() => {

@@ -3,7 +3,17 @@ import { ConvexReactClient } from "convex/react";
 import { convexToJson } from "convex/values";
 import type { Value } from "convex/values";
 
-import type { Board, BoardId, Capture, Day, Settings, Task, TaskId } from "./api";
+import type {
+  Board,
+  BoardId,
+  Capture,
+  CaptureId,
+  Day,
+  QuickAddView,
+  Settings,
+  Task,
+  TaskId,
+} from "./api";
 import { sortTasks } from "./order";
 
 type Version = { querySet: number; ts: string; identity: number };
@@ -66,6 +76,44 @@ export const makeSettings = (fields: Partial<Settings> = {}): Settings => ({
   ...fields,
 });
 
+export const makeReading = (
+  line: string,
+  fields: Partial<QuickAddView> = {},
+): QuickAddView => ({
+  title: line,
+  kind: "task",
+  due_date: null,
+  due_time: null,
+  due_at: null,
+  zone: null,
+  rule: null,
+  rule_text: null,
+  priority: null,
+  project: null,
+  labels: [],
+  reminders: null,
+  body: null,
+  hints: [],
+  warnings: [],
+  spans: [],
+  ...fields,
+});
+
+export const makeCapture = (id: string, text: string, fields: Partial<Capture> = {}): Capture => ({
+  _id: id as CaptureId,
+  _creationTime: 1,
+  text,
+  url: null,
+  page_title: null,
+  captured_at: 1,
+  key: id,
+  zone: "Europe/Berlin",
+  state: "open",
+  became: null,
+  parsed_kind: null,
+  ...fields,
+});
+
 const timestamp = (commit: number): string => {
   const bytes = new Uint8Array(8);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(commit), true);
@@ -87,6 +135,8 @@ export class FakeServer {
   today: Day = { date: "2026-10-28", tasks: [] };
   upcoming: Day[] = [];
   captures: Capture[] = [];
+  /** How this server reads a line of quick add. */
+  read: (line: string) => QuickAddView = makeReading;
   triaged: Capture[] = [];
   #socket: FakeSocket | undefined;
   #commit = 1;
@@ -124,13 +174,13 @@ export class FakeServer {
   }
 
   /** Answer the oldest mutation with success; its effect is `tasks`. */
-  accept(tasks: Task[]): void {
+  accept(tasks: Task[], result: Value = null): void {
     const mutation = this.#next();
     this.#send({
       type: "MutationResponse",
       requestId: mutation.requestId,
       success: true,
-      result: null,
+      result,
       ts: timestamp(this.#commit + 1),
       logLines: [],
     });
@@ -188,6 +238,8 @@ export class FakeServer {
         return this.today;
       case "tasks:upcoming":
         return this.upcoming;
+      case "capture_bar:preview":
+        return this.read(String(args["line"]));
       case "captures:list":
         return this.captures;
       case "captures:recent":

@@ -75,12 +75,12 @@ const SettingsFields = ({ settings, onClose }: FieldsProps) => {
             value={form.home_zone}
             onChange={(event) => set({ home_zone: event.target.value })}
           />
-          <datalist id={zonesId}>
-            {Intl.supportedValuesOf("timeZone").map((zone) => (
-              <option key={zone} value={zone} />
-            ))}
-          </datalist>
         </label>
+        <datalist id={zonesId}>
+          {Intl.supportedValuesOf("timeZone").map((zone) => (
+            <option key={zone}>{zone}</option>
+          ))}
+        </datalist>
         <label>
           Week starts on
           <select

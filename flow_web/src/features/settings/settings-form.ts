@@ -2,12 +2,14 @@
 import type { Settings, SettingsPatch } from "../../sync/api";
 
 /** Empty texts stand for what is not set; the secret is never told, so it is empty at first. */
-export type SettingsForm = Omit<
-  Settings,
-  "home_zone_is_set" | "quiet_from" | "quiet_until" | "webhook_url"
-> & { quiet_from: string; quiet_until: string; webhook_url: string; webhook_secret: string };
+export type SettingsForm = Omit<Settings, "quiet_from" | "quiet_until" | "webhook_url"> & {
+  quiet_from: string;
+  quiet_until: string;
+  webhook_url: string;
+  webhook_secret: string;
+};
 
-export const formOf = ({ home_zone_is_set: _, ...settings }: Settings): SettingsForm => ({
+export const formOf = (settings: Settings): SettingsForm => ({
   ...settings,
   quiet_from: settings.quiet_from ?? "",
   quiet_until: settings.quiet_until ?? "",
