@@ -1,15 +1,19 @@
 """Flow's functions on a wall clock that the test moves, with their jobs run as they fall due."""
 
-from collections.abc import Generator, Mapping
+import itertools
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from ipaddress import ip_network
 from typing import Any, cast
 
+import trio
 from attrs import define
 
 from flow_backend.functions.context import NOBODY, Caller
-from flow_backend.functions.function import Kind
+from flow_backend.functions.function import Function, Kind
 from flow_backend.functions.jobs import JOBS, end_job, find_job
 from flow_backend.functions.limits import Limits, ThreadDeadlines
+from flow_backend.functions.outgoing import Outgoing
 from flow_backend.functions.runner import Runner
 from flow_backend.storage.base import Done, Job, Refused, Storage, TableName, Transaction
 from flow_backend.storage.sqlite import open_memory_storage
@@ -19,13 +23,18 @@ from tests.flow.test_recurrence import at
 _DEADLINES = ThreadDeadlines()
 
 
+class Killed(Exception):
+    """The server ends here."""
+
+
 @define
 class Timeline:
     """The app and its database, at ``now_ms`` on the wall.
 
     Attributes:
         ran: the paths of the jobs that were run.
-        actions: those that are actions, which are not run here: their arguments by path.
+        actions: those that are actions, with their arguments: :meth:`act` runs them.
+        killed_after: of an action, how many of its calls are made before the server is killed.
     """
 
     storage: Storage
@@ -33,6 +42,7 @@ class Timeline:
     clock: list[float]
     ran: list[str]
     actions: list[tuple[str, dict[str, Any]]]
+    killed_after: int | None = None
 
     @property
     def now(self) -> float:
@@ -90,6 +100,46 @@ class Timeline:
             self._run(waiting[0])
         self.clock[0] = until
 
+    async def act(self) -> None:
+        """Run the actions that have begun, as the ActionActor does, and what they call."""
+        while self.actions:
+            path, arguments = self.actions.pop(0)
+            calls = itertools.count()
+
+            async def run(
+                function: Function[..., Any],
+                given: Mapping[str, object],
+                calls: Iterator[int] = calls,
+            ) -> Any:
+                if next(calls) == self.killed_after:
+                    raise Killed
+                await trio.lowlevel.checkpoint()
+                contract = self.runner.app.contracts[function.path]
+                wire = cast("Any", contract.wire_arguments(given))
+                if function.kind is Kind.QUERY:
+                    return contract.decode_result(self._ask(function.path, wire))
+                caller = Caller(admin=True)
+                result = self._commit_raw(
+                    lambda tx: self.runner.mutation(function.path, wire, caller, tx)
+                )
+                assert isinstance(result, Done), result
+                return contract.decode_result(result.result)
+
+            ended = await self.runner.action(path, cast("Any", arguments), Caller(admin=True), run)
+            # What kills the server is no answer of the action's; here it looks like one.
+            assert isinstance(ended, Done) or self.killed_after is not None, ended
+
+    def _ask(self, path: str, wire: Any) -> bytes:
+        snapshot = self.storage.open_snapshot()
+        snapshot.begin()
+        try:
+            result = self.runner.query(path, wire, Caller(admin=True), snapshot).result
+        finally:
+            snapshot.end()
+            snapshot.close()
+        assert isinstance(result, Done), result
+        return result.result
+
     def _run(self, job: Mapping[str, Any]) -> None:
         path, ident = job["name"], job["_id"]
         arguments = job["args"][0]
@@ -116,7 +166,10 @@ class Timeline:
         )
 
     def _commit(self, run: Any) -> Any:
-        return value_of(self.storage.writer.commit([Job(run)]).outcomes[0].result)
+        return value_of(self._commit_raw(run))
+
+    def _commit_raw(self, run: Any) -> Done | Refused:
+        return self.storage.writer.commit([Job(run)]).outcomes[0].result
 
 
 def _scan(snapshot: Any, table: str) -> list[Any]:
@@ -139,6 +192,7 @@ def open_timeline(utc: str) -> Generator[Timeline]:
         deadlines=_DEADLINES,
         now_ms=lambda: clock[0],
         seed=lambda: next(seeds),
+        outgoing=Outgoing((ip_network("127.0.0.0/8"),)),
     )
     try:
         yield Timeline(storage, runner, clock, [], [])
