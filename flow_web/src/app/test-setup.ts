@@ -6,9 +6,10 @@ import { afterEach, beforeEach, expect, vi } from "vitest";
 const NO_LAYOUT = "Auto scrolling has been attached to an element that appears not to be";
 
 // happy-dom has no popovers either: what opens as one is in the page, and that is all.
-const { prototype } = HTMLElement;
-prototype.showPopover ??= () => undefined;
-prototype.hidePopover ??= () => undefined;
+if (typeof HTMLElement !== "undefined") {
+  HTMLElement.prototype.showPopover ??= () => undefined;
+  HTMLElement.prototype.hidePopover ??= () => undefined;
+}
 
 let warnings: unknown[][] = [];
 
