@@ -9,8 +9,8 @@ from merge3 import Merge3
 
 from flow.matching import Effort, Matcher
 
-STEPS_MAX: Final = 500_000
-"""How many steps the comparisons of one merge may take, some 0.2 s; see :class:`Effort`."""
+STEPS_MAX: Final = 300_000
+"""How many steps the comparisons of one merge may take, some 0.1 s; see :class:`Effort`."""
 
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
 _TOKEN: Final = re.compile(r"\w+|\s+|[^\w\s]")

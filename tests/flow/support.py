@@ -18,6 +18,7 @@ from flow_backend.functions.registry import load_app
 from flow_backend.functions.runner import Runner
 from flow_backend.runtime import SystemRuntime
 from flow_backend.schema.ids import encode_id, new_internal_id
+from flow_backend.schema.table import BY_CREATION_TIME
 from flow_backend.server.frames import text_frame
 from flow_backend.storage.base import (
     Done,
@@ -136,14 +137,7 @@ class Flow:
 
     def rows(self, table: str) -> list[Fields]:
         """Give all rows of a table, in the order in which they were made."""
-        snapshot = self.storage.open_snapshot()
-        snapshot.begin()
-        try:
-            bounds = IndexBounds(_name(table), "by_creation_time")
-            return [self._fields(table, row) for row in snapshot.scan(bounds)]
-        finally:
-            snapshot.end()
-            snapshot.close()
+        return rows_of(self.storage, table)
 
     def _fields(self, table: str, row: StoredRow) -> dict[str, JsonValue]:
         return dict(APP.schema.tables[table].read(row[3]))
@@ -174,6 +168,18 @@ class Flow:
 
     def titles(self, board: str, column: str | None = None) -> list[str]:
         return [t["title"] for t in self.tasks(board) if column in {None, t["column"]}]
+
+
+def rows_of(storage: Storage, table: str) -> list[Fields]:
+    """Give all rows of a table, in the order in which they were made."""
+    snapshot = storage.open_snapshot()
+    snapshot.begin()
+    try:
+        rows = snapshot.scan(IndexBounds(_name(table), BY_CREATION_TIME))
+        return [dict(APP.schema.tables[table].read(row[3])) for row in rows]
+    finally:
+        snapshot.end()
+        snapshot.close()
 
 
 def _name(table: str) -> TableName:
@@ -232,10 +238,9 @@ class RunningFlow:
         call = BackendCall(path, cast("Any", arguments), NOBODY)
         return value_of((await self.backend.query(call)).result)
 
-    async def act(self, path: str, /, **arguments: object) -> Any:
-        """Run an action, also one that no client can call."""
-        call = BackendCall(path, cast("Any", arguments), Caller(admin=True))
-        return value_of(await self.backend.act(call))
+    def rows(self, table: str) -> list[Fields]:
+        """Give all rows of a table, in the order in which they were made."""
+        return rows_of(self.backend.storage, table)
 
 
 @asynccontextmanager
