@@ -96,7 +96,9 @@ def occurrence_at(instant: Instant, zone: str) -> Occurrence:
     """Give the occurrence that is an instant first, and a wall time only for people to read."""
     wall, utc = to_wall(instant, zone), to_wall(instant, "UTC")
     digits = utc.isoformat(timespec="seconds" if utc.microsecond == 0 else "milliseconds")
-    return Occurrence(key=f"{digits}Z", date=wall.date(), time=wall.time(), begins_at=instant)
+    # What is stored as a time of day has whole seconds; the instant is what counts here.
+    time = wall.time().replace(microsecond=0)
+    return Occurrence(key=f"{digits}Z", date=wall.date(), time=time, begins_at=instant)
 
 
 def occurrences(series: Series, since: Instant | None = None) -> Iterator[Occurrence]:

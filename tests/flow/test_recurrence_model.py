@@ -133,7 +133,7 @@ def test_days_follow_each_other_without_a_gap(where: tuple[str, datetime]) -> No
 
 @pytest.mark.slow
 @given(rule=rules(), where=around_a_change(), whole_day=st.booleans())
-@settings(max_examples=cases(2_000), deadline=None)
+@settings(max_examples=cases(1_000), deadline=None)
 def test_each_nominal_time_rings_once_and_time_goes_forward(
     rule: str, where: tuple[str, datetime], whole_day: bool
 ) -> None:

@@ -559,6 +559,17 @@ def test_what_was_to_ring_before_it_arrived_rings_at_once(time: Timeline) -> Non
     assert only_entry(time)[:2] == ("2026-10-28T20:20:00Z", 1)
 
 
+def test_an_instant_may_have_a_fraction_of_a_second(time: Timeline) -> None:
+    """A device says when by its clock, in milliseconds."""
+    made = time.do("reminders:create", title="Tea", at=at("2026-10-28 22:20") + 123.0)
+
+    found = row(time, made)
+    assert found["occurrence"] == "2026-10-28T22:20:00.123Z"
+    assert (found["next_at"], found["next_time"]) == (at("2026-10-28 22:20") + 123.0, "18:20")
+    time.go("2026-10-28 22:21")
+    assert len(ringing(time)) == 1
+
+
 def test_times_are_to_the_minute(time: Timeline) -> None:
     made = time.do("reminders:create", title="Tea", due_date="2026-11-01", due_time="08:00:30")
 
