@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, cast
 
 from attrs import frozen
-from merge3 import Merge3
 
 from flow.matching import Effort, Matcher
 
@@ -95,6 +94,7 @@ def _groups(
     sides: _Sides, effort: Effort, *, in_words: bool = False
 ) -> Iterator[list[str] | _Sides]:
     """Give in order what merge3 settles, and for each conflict what stands there on each side."""
+    from merge3 import Merge3  # Every module is loaded at the start, and few edits are merged.
 
     def matcher(_: object, a: Sequence[str], b: Sequence[str]) -> Matcher:
         return Matcher(a, b, effort, in_words)
