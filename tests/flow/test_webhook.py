@@ -6,7 +6,9 @@ Source: the guarantees, F8.
 import json
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
+from ipaddress import ip_network
 from itertools import pairwise
+from time import time as wall_clock
 from typing import Any
 
 import h11
@@ -15,7 +17,8 @@ import trio
 from attrs import define, field
 
 from flow_backend import WebhookRejected, verify_webhook
-from tests.flow.support import value_of
+from flow_backend.actors.backend import BackendSettings
+from tests.flow.support import open_running_flow, value_of
 from tests.flow.test_recurrence import at
 from tests.flow.timeline import Timeline, open_timeline
 
@@ -135,6 +138,27 @@ async def test_a_ring_is_sent_signed(time: Timeline, receiver: Receiver) -> None
     assert hook(time)["state"] == "acknowledged"
     assert attempts(time, tea) == [(204, None)]
     assert time.pending() == []
+
+
+@pytest.mark.slow
+async def test_a_ring_reaches_the_receiver_by_itself(receiver: Receiver) -> None:
+    """With the whole backend, in real time: the jobs and the action run without anybody's help."""
+    settings = BackendSettings(outgoing_allow=(ip_network("127.0.0.0/8"),))
+    async with open_running_flow(settings) as flow:
+        receiver.now_seconds = wall_clock()
+        await flow.do("people:change_settings", webhook_url=receiver.url, webhook_secret=SECRET)
+        tea = await flow.do("reminders:create", title="Tea", at=wall_clock() * 1000 + 50)
+
+        statuses: list[int | None] = []
+        with trio.fail_after(20):
+            while statuses != [204]:
+                await trio.sleep(0.02)
+                found = await flow.query("reminders:attempts", reminder=tea)
+                statuses = [each["status"] for each in found]
+
+        [(_, body)] = receiver.got
+        assert body["data"]["title"] == "Tea"
+        assert len(await flow.query("reminders:ringing")) == 1
 
 
 async def test_another_secret_is_refused_by_the_receiver(receiver: Receiver) -> None:

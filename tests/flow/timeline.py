@@ -14,6 +14,7 @@ from flow_backend.functions.function import Function, Kind
 from flow_backend.functions.jobs import JOBS, end_job, find_job
 from flow_backend.functions.limits import Limits, ThreadDeadlines
 from flow_backend.functions.outgoing import Outgoing
+from flow_backend.functions.registry import App
 from flow_backend.functions.runner import Runner
 from flow_backend.storage.base import Done, Job, Refused, Storage, TableName, Transaction
 from flow_backend.storage.sqlite import open_memory_storage
@@ -144,7 +145,7 @@ class Timeline:
         path, ident = job["name"], job["_id"]
         arguments = job["args"][0]
         self.ran.append(path)
-        is_action = APP.functions[path].kind is Kind.ACTION
+        is_action = self.runner.app.app.functions[path].kind is Kind.ACTION
         if is_action:
             self.actions.append((path, arguments))
 
@@ -180,14 +181,14 @@ def _scan(snapshot: Any, table: str) -> list[Any]:
 
 
 @contextmanager
-def open_timeline(utc: str) -> Generator[Timeline]:
+def open_timeline(utc: str, app: App = APP) -> Generator[Timeline]:
     clock = [at(utc)]
     storage = open_memory_storage(
-        list(APP.schema.tables.values()), now_ns=lambda: int(clock[0] * 1e6)
+        list(app.schema.tables.values()), now_ns=lambda: int(clock[0] * 1e6)
     )
     seeds = iter(range(1_000_000))
     runner = Runner(
-        app=APP.bind({str(name): number for name, number in storage.table_numbers.items()}),
+        app=app.bind({str(name): number for name, number in storage.table_numbers.items()}),
         limits=Limits(),
         deadlines=_DEADLINES,
         now_ms=lambda: clock[0],
