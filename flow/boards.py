@@ -13,6 +13,14 @@ COLUMNS_MAX = 50
 @mutation
 def create(ctx: MutationCtx, title: str, columns: list[str] | None = None) -> Id[Board]:
     """Make a board; without ``columns`` it gets To do, Doing and Done."""
+    return make_board(ctx, title, columns)
+
+
+def make_board(ctx: MutationCtx, title: str, columns: list[str] | None = None) -> Id[Board]:
+    """Make a board, for functions that need one.
+
+    Raises: AppError for an empty or too long title, or too many columns.
+    """
     titles = DEFAULT_COLUMNS if columns is None else columns
     if not titles or len(titles) > COLUMNS_MAX:
         raise AppError(f"A board has 1 to {COLUMNS_MAX} columns, not {len(titles)}.")

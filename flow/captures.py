@@ -44,7 +44,7 @@ def add(ctx: MutationCtx, line: str, captured_at: Instant, zone: str, key: str) 
     text = clean_line(line)
     url = first_address(text)
     settings = settings_of(ctx)
-    at = _time_of_capture(captured_at, ctx.clock.now())
+    at = time_of_capture(captured_at, ctx.clock.now())
     where = zone if is_zone(zone) else settings.home_zone
     capture = Capture(
         text=text,
@@ -168,6 +168,6 @@ def _checked_key(key: str) -> str:
     return key
 
 
-def _time_of_capture(said: Instant, now: Instant) -> Instant:
+def time_of_capture(said: Instant, now: Instant) -> Instant:
     """Give the time that a device says, unless it cannot be."""
     return said if 0 <= said <= now else now

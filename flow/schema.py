@@ -15,6 +15,9 @@ WORKDAY_END: Final = Time(17, 0)
 ALL_DAY_REMINDER: Final = Time(9, 0)
 
 
+ItemKind = Literal["task", "note", "reminder"]
+
+
 @frozen
 class Column:
     """A column of a board. Tasks name it by its key, so that a title can change."""
@@ -31,11 +34,35 @@ class Board(Document):
     columns: tuple[Column, ...]
 
 
+@frozen
+class RepeatState:
+    """Where a repeating task stands.
+
+    Attributes:
+        start: the day of its first occurrence, from which intervals count; ``start_at`` is the
+            instant of it, if the rule counts elapsed time.
+        closed: how many occurrences were closed.
+    """
+
+    start: Date
+    anchor: Literal["schedule", "done"] = "schedule"
+    start_at: Instant | None = None
+    closed: int = 0
+
+
 @document("tasks")
 class Task(Document):
     """A card on a board. ``rank`` orders the cards of a column.
 
-    ``capture`` is the line that it was made of.
+    Attributes:
+        due_date: the day it is due; ``due_time`` None is all of the day.
+        zone: where the time is read; None is home, wherever that will be.
+        due_at: follows from these: the instant of the time, or the midnight that ends the day. From
+            then on it is overdue.
+        priority: 1, the highest, to 4.
+        duration: ISO 8601, such as ``PT90M``.
+        rule: the body of an RRULE, if it repeats; there is one open occurrence at a time.
+        capture: the line that it was made of.
     """
 
     board: Id[Board]
@@ -45,9 +72,50 @@ class Task(Document):
     body: str = ""
     labels: tuple[str, ...] = ()
     completed_at: Instant | None = None
+    due_date: Date | None = None
+    due_time: Time | None = None
+    zone: str | None = None
+    due_at: Instant | None = None
+    priority: int | None = None
+    duration: str | None = None
+    rule: str | None = None
+    repeat: RepeatState | None = None
     capture: "Id[Capture] | None" = None
 
     by_place = Index("board", "column", "rank")
+    by_due = Index("completed_at", "due_at")
+
+
+@document("completions")
+class Completion(Document):
+    """An occurrence of a repeating task that was done, and what was open before: to take it back.
+
+    Attributes:
+        occurrence: its nominal wall time; ``missed`` counts those that it stands for.
+        due_date, due_time, due_at, repeat: the task's, before.
+    """
+
+    task: Id[Task]
+    occurrence: str
+    done_at: Instant
+    missed: int
+    due_date: Date
+    due_time: Time | None
+    due_at: Instant | None
+    repeat: RepeatState
+
+    by_task = Index("task", "done_at")
+
+
+@document("quick_adds")
+class QuickAdded(Document):
+    """What a line was made into, by the key that the device gave it: a line sent twice is one."""
+
+    key: str
+    kind: ItemKind
+    item: str
+
+    by_key = Index("key", unique=True)
 
 
 @document("settings")
@@ -68,9 +136,6 @@ class SettingsRow(Document):
     webhook_url: str | None = None
     webhook_secret: str | None = None
     webhook_gone_at: Instant | None = None
-
-
-ItemKind = Literal["task", "note", "reminder"]
 
 
 @frozen

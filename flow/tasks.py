@@ -1,19 +1,37 @@
 """Tasks: the cards of a board."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final, Literal
 
+from attrs import frozen
+
+from flow import task_reminders
 from flow.boards import clean_title
+from flow.captures import clean_line, time_of_capture
+from flow.due import (
+    NO_DUE,
+    checked_priority,
+    due_fields,
+    forget_completions,
+    repeat_fields,
+    roll_back,
+    roll_on,
+)
+from flow.making import Made, made_before, make_item, read_line
 from flow.places import find_gap, last_rank, spread_if_long
 from flow.rank import rank_between
-from flow.schema import Board, Task
+from flow.schema import Board, QuickAdded, Task
+from flow.settings import settings_of
 from flow_backend import (
     AppError,
+    Date,
     Id,
+    Instant,
     MutationCtx,
     Page,
     PaginationOptions,
     QueryCtx,
+    Time,
     mutation,
     query,
 )
@@ -60,9 +78,19 @@ def add(
     column: str | None = None,
     body: str = "",
     labels: list[str] | None = None,
+    due_date: Date | None = None,
+    due_time: Time | None = None,
+    zone: str | None = None,
+    priority: int | None = None,
 ) -> Id[Task]:
-    """Add a task at the end of a column; without one, of the board's first."""
+    """Add a task at the end of a column; without one, of the board's first.
+
+    Without ``due_time`` it is due all of the day; without ``zone`` the time is that of home.
+    """
     place = _column_of(ctx, board, column)
+    due: dict[str, Any] = {}
+    if due_date is not None or due_time is not None:
+        due = due_fields(due_date, due_time, zone, settings_of(ctx).home_zone)
     task = Task(
         board=board,
         column=place,
@@ -70,8 +98,39 @@ def add(
         title=clean_title(title, _TITLE),
         body=_checked_body(body),
         labels=_clean_labels(labels or []),
+        priority=checked_priority(priority),
+        **due,
     )
     return ctx.db.insert(task)
+
+
+@mutation
+def quick_add(
+    ctx: MutationCtx,
+    line: str,
+    captured_at: Instant,
+    zone: str,
+    board: Id[Board] | None = None,
+    key: str | None = None,
+) -> Made:
+    """Make what a line says: a task, or a note or a reminder if it begins so.
+
+    Args:
+        ctx: the mutation.
+        line: such as ``Pay rent every month on the 1st #Home``.
+        captured_at: when it was typed, by the device; the line may arrive much later.
+        zone: where that was.
+        board: where a task goes that names no project.
+        key: made by the device: a line that is sent twice is made into one item.
+    """
+    before = made_before(ctx, key)
+    if before is not None:
+        return Made(kind=before.kind, id=before.item, title=line)
+    moment = time_of_capture(captured_at, ctx.clock.now())
+    made = make_item(ctx, read_line(ctx, clean_line(line), moment, zone), zone=zone, board=board)
+    if key is not None:
+        ctx.db.insert(QuickAdded(key=key, kind=made.kind, item=made.id))
+    return made
 
 
 @mutation
@@ -107,8 +166,9 @@ def edit(
     title: str | None = None,
     body: str | None = None,
     labels: list[str] | None = None,
+    priority: int | Literal["keep"] | None = "keep",
 ) -> None:
-    """Change what is given of a task, and leave the rest."""
+    """Change what is given of a task, and leave the rest; a null ``priority`` takes it away."""
     _existing(ctx, task)
     changes: dict[str, object] = {}
     if title is not None:
@@ -117,27 +177,92 @@ def edit(
         changes["body"] = _checked_body(body)
     if labels is not None:
         changes["labels"] = _clean_labels(labels)
+    if priority != "keep":
+        changes["priority"] = checked_priority(priority)
+    if not changes:
+        return
     ctx.db.patch(task, **changes)
+    if title is not None:
+        task_reminders.moved(ctx, _existing(ctx, task))  # They say what it is called.
 
 
 @mutation
-def complete(ctx: MutationCtx, task: Id[Task]) -> None:
-    """Note that a task is done; one that is done already keeps its time."""
-    if _existing(ctx, task).completed_at is None:
-        ctx.db.patch(task, completed_at=ctx.clock.now())
+def set_due(
+    ctx: MutationCtx,
+    task: Id[Task],
+    due_date: Date | None,
+    due_time: Time | None = None,
+    zone: str | None = None,
+) -> None:
+    """Say when a task is due; null takes its date away, and its repeat with it.
+
+    Of a repeat only the open occurrence is moved. Its reminders move along.
+    """
+    found = _existing(ctx, task)
+    due = due_fields(due_date, due_time, zone, settings_of(ctx).home_zone)
+    ctx.db.patch(task, **(NO_DUE if due_date is None else due))
+    if found.completed_at is None:
+        task_reminders.moved(ctx, _existing(ctx, task))
+
+
+@mutation
+def set_repeat(
+    ctx: MutationCtx,
+    task: Id[Task],
+    rule: str | None,
+    anchor: Literal["schedule", "done"] = "schedule",
+) -> None:
+    """Let a task with a date repeat by a rule (the body of an RRULE); null ends that."""
+    found = _existing(ctx, task)
+    ctx.db.patch(task, **repeat_fields(rule, anchor, found.due_date, found.due_at))
+
+
+@mutation
+def set_reminders(ctx: MutationCtx, task: Id[Task], offsets: list[str]) -> None:
+    """Let a task have these reminders and no others, such as ``-PT30M`` before it is due."""
+    task_reminders.set_for_task(ctx, _existing(ctx, task), offsets)
+
+
+@frozen
+class Next:
+    """When a task that repeats is due next; ``at`` is the instant at which it turns overdue."""
+
+    date: Date
+    at: Instant
+
+
+@mutation
+def complete(ctx: MutationCtx, task: Id[Task]) -> Next | None:
+    """Note that a task is done; one that is done already keeps its time.
+
+    One that repeats goes on with its next occurrence, which is the result. What has passed
+    meanwhile is skipped.
+    """
+    found = _existing(ctx, task)
+    if found.completed_at is not None:
+        return None
+    following = roll_on(ctx, found)
+    if following is not None and following.due_date is not None and following.due_at is not None:
+        task_reminders.moved(ctx, following)
+        return Next(following.due_date, following.due_at)
+    ctx.db.patch(task, completed_at=ctx.clock.now())
+    task_reminders.ended(ctx, task)
+    return None
 
 
 @mutation
 def reopen(ctx: MutationCtx, task: Id[Task]) -> None:
-    """Note that a task is not done after all."""
-    _existing(ctx, task)
-    ctx.db.patch(task, completed_at=None)
+    """Note that a task is not done after all; of one that repeats, that its last time was not."""
+    roll_back(ctx, _existing(ctx, task))
+    task_reminders.moved(ctx, _existing(ctx, task))
 
 
 @mutation
 def remove(ctx: MutationCtx, task: Id[Task]) -> None:
     """Remove a task. One that is gone already is gone: two people may both remove it."""
     if ctx.db.get(task) is not None:
+        task_reminders.removed(ctx, task)
+        forget_completions(ctx, task)
         ctx.db.delete(task)
 
 

@@ -1,22 +1,14 @@
 """What a capture is made into: the line read by quick add, and the item with its link back."""
 
-from typing import Final
-
-from attrs import frozen
+from attrs import evolve, frozen
 
 from flow.boards import TITLE_MAX as TASK_TITLE_MAX
-from flow.boards import create
-from flow.new_reminder import make_reminder
+from flow.making import make_item, read_line
 from flow.notes import TITLE_MAX as NOTE_TITLE_MAX
 from flow.notes import make_note
-from flow.quick_add.parse import parse
 from flow.quick_add.result import QuickAdd
-from flow.schema import Board, Capture, Note, Reminder, Task
-from flow.settings import settings_of
-from flow.tasks import add
+from flow.schema import Board, Capture, Note
 from flow_backend import AppError, Id, MutationCtx
-
-FIRST_BOARD: Final = "Tasks"
 
 
 @frozen
@@ -28,8 +20,7 @@ class Line:
 
     def read(self, ctx: MutationCtx) -> QuickAdd:
         """Read it as of when and where it was put down: "tomorrow" was meant from there."""
-        capture = self.capture
-        return parse(self.text, capture.captured_at, capture.zone, settings_of(ctx))
+        return read_line(ctx, self.text, self.capture.captured_at, self.capture.zone)
 
 
 def note_of(ctx: MutationCtx, line: Line) -> Id[Note]:
@@ -53,37 +44,27 @@ def _apart(line: Line, text: str, most: int) -> tuple[str, str]:
     return title, "\n\n".join(parts)
 
 
-def reminder_of(ctx: MutationCtx, line: Line) -> Id[Reminder]:
+def reminder_of(ctx: MutationCtx, line: Line) -> str:
     """Make a reminder that rings when the line says.
 
     Raises: AppError if it does not say when.
     """
-    item, capture = line.read(ctx), line.capture
+    item = line.read(ctx)
     if item.due_date is None:
         raise AppError(
             f'"{line.text}" does not say when to remind you. Add a time, such as "tomorrow 9am".'
         )
-    # What was said elsewhere was meant by the clock there.
-    elsewhere = None if capture.zone == settings_of(ctx).home_zone else capture.zone
-    return make_reminder(
-        ctx,
-        title=item.title,
-        due_date=item.due_date,
-        due_time=item.due_time,
-        zone=item.zone or elsewhere,
-        at=item.due_at if item.rule is None else None,
-        rule=item.rule,
-        anchor=item.anchor,
-        capture=capture.id,
-    )
+    return _made(ctx, line, evolve(item, kind="reminder"), None)
 
 
-def task_of(ctx: MutationCtx, line: Line, board: Id[Board] | None) -> Id[Task]:
-    """Make a task in the first column of a board; without one, of the oldest that there is."""
-    if board is None:
-        oldest = ctx.db.scan(Board).first()
-        board = ctx.run(create, title=FIRST_BOARD) if oldest is None else oldest.id
-    title, body = _apart(line, line.text, TASK_TITLE_MAX)
-    made = ctx.run(add, board=board, title=title, body=body)
-    ctx.db.patch(made, capture=line.capture.id)
-    return made
+def task_of(ctx: MutationCtx, line: Line, board: Id[Board] | None) -> str:
+    """Make a task of what the line says; where it names no project, on ``board``."""
+    item = line.read(ctx)
+    title, body = _apart(line, item.title, TASK_TITLE_MAX)
+    text = "\n\n".join(filter(None, [body, item.body]))
+    return _made(ctx, line, evolve(item, kind="task", title=title, body=text), board)
+
+
+def _made(ctx: MutationCtx, line: Line, item: QuickAdd, board: Id[Board] | None) -> str:
+    capture = line.capture
+    return make_item(ctx, item, zone=capture.zone, board=board, capture=capture.id).id
