@@ -114,6 +114,12 @@ class InvalidCall(FunctionError):
     code = "InvalidFunctionCall"
 
 
+class FailedCall(FunctionError):
+    """A function that an action called has failed; the message is what a client would be told."""
+
+    code = "FunctionError"
+
+
 class LimitExceeded(FunctionError):
     """A call went past a limit; the message names it and by how much."""
 

@@ -1,5 +1,6 @@
 """The actions' actor: what reaches out of the database runs here, bounded and apart."""
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, assert_never
 
@@ -18,10 +19,11 @@ from flow_backend.actors.messages import (
     RunAction,
     RunMutation,
 )
-from flow_backend.errors import AppError, FunctionError, InvalidCall, Overloaded
+from flow_backend.errors import AppError, FailedCall, InvalidCall, Overloaded
 from flow_backend.functions.context import Caller
-from flow_backend.functions.function import Function, Kind
-from flow_backend.functions.runner import Runner
+from flow_backend.functions.function import Action, Function, Kind
+from flow_backend.functions.retry import Retry
+from flow_backend.functions.runner import Attempt, Runner
 from flow_backend.runtime import Runtime
 from flow_backend.storage.base import Done, Refused
 from flow_backend.values.encode import decode
@@ -29,21 +31,32 @@ from flow_backend.values.encode import decode
 logger = structlog.get_logger()
 
 
-class FailedCall(FunctionError):
-    """A function that an action called has failed; the message is what a client would be told."""
-
-
 @define(eq=False)
 class _Running:
-    """An action that was taken, and how to stop it."""
+    """An action that was taken: how it ended, if it has, and how to stop it.
+
+    Attributes:
+        deadline: when it is answered at the latest, by trio's clock.
+        has_turn: whether it counts among those that run; it does not while it waits to try again.
+        failure: a mistake of this actor's own, which its supervisor is to see.
+    """
 
     message: RunAction
+    deadline: float = math.inf
     scope: trio.CancelScope = field(factory=trio.CancelScope)
+    ended: trio.Event = field(factory=trio.Event)
+    attempt: Attempt | None = None
+    has_turn: bool = True
+    failure: Exception | None = None
 
 
 @define(kw_only=True)
 class ActionActor:
     """Runs actions: trio coroutines, at most ``running_max`` at once; the others wait their turn.
+
+    Each has two tasks. The action's own stands in ``outside``, since no code can be made to end:
+    it may shield itself, or swallow its cancellation. The other keeps its deadline, answers for it
+    whatever it does, and then cancels it. It keeps its turn until it really ends.
 
     In:   RunAction, from sessions and HTTP requests.
     Out:  RunMutation to the MutationActor, queries to the readers; ActionDone to whoever asked.
@@ -55,13 +68,21 @@ class ActionActor:
     query: Callable[[Call], Awaitable[QueryDone]]
     runner: Runner
     runtime: Runtime
+    outside: trio.Nursery
     running_max: int = 64
     seconds_max: float = 600.0
     depth_max: int = 8
+    pausing_max: int = 1024
     at: RunAction | None = None
     _running: "dict[int, _Running]" = field(factory=lambda: dict[int, _Running]())
     actions: int = 0
+    retries: int = 0
+    _pausing: int = 0
+    _turns: trio.Semaphore = field(init=False)
     _opening: trio.Lock = field(factory=trio.Lock)
+
+    def __attrs_post_init__(self) -> None:
+        self._turns = trio.Semaphore(self.running_max)
 
     @property
     def running(self) -> int:
@@ -70,7 +91,6 @@ class ActionActor:
 
     async def run(self) -> None:
         """Work for ever."""
-        turns = trio.Semaphore(self.running_max)
         self._opening = trio.Lock()  # A failure may have left the old one locked for ever.
         async with trio.open_nursery() as nursery:
             while True:
@@ -78,34 +98,102 @@ class ActionActor:
                 # Noted before any wait: if this actor fails meanwhile, its sender is told.
                 self.actions += 1
                 running = self._running[self.actions] = _Running(message)
-                await turns.acquire()
-                nursery.start_soon(self._act, self.actions, running, turns)
+                await self._turns.acquire()
+                running.deadline = trio.current_time() + self.seconds_max
+                self.outside.start_soon(self._act, running)
+                nursery.start_soon(self._keep, self.actions, running)
 
-    async def _act(self, number: int, running: "_Running", turns: trio.Semaphore) -> None:
-        try:
-            result = await self._bounded(running)
-        finally:
-            turns.release()
+    async def _keep(self, number: int, running: "_Running") -> None:
+        """Answer for an action, at its deadline at the latest."""
+        with trio.move_on_at(running.deadline):
+            await running.ended.wait()
+        if running.failure is not None:
+            raise running.failure
         # What was abandoned meanwhile is answered, and must not be answered again.
         if self._running.pop(number, None) is not None:
             self.at = running.message
-            running.message.reply_to.put(ActionDone(running.message.request_id, result))
+            self._answer(running.message, running.attempt or self._too_late(running))
             self.at = None
 
-    async def _bounded(self, running: "_Running") -> Done | Refused:
-        call = running.message.call
-        with running.scope as scope:
-            scope.deadline = trio.current_time() + self.seconds_max
-            return await self._run(call, 0)
-        assert scope.cancelled_caught, call.path
-        return Refused(f"{call.path} took longer than {self.seconds_max:g} s and was ended")
+    def _too_late(self, running: "_Running") -> Attempt:
+        running.scope.cancel()
+        path = running.message.call.path
+        logger.warning("an action took too long", function=path, seconds=self.seconds_max)
+        told = Refused(f"{path} took longer than {self.seconds_max:g} s and was ended")
+        return Attempt(told, "TooSlow", again=True)
 
-    async def _run(self, call: Call, depth: int) -> Done | Refused:
+    def _answer(self, message: RunAction, attempt: Attempt) -> None:
+        message.reply_to.put(ActionDone(message.request_id, attempt.result, attempt.again))
+
+    async def _act(self, running: "_Running") -> None:
+        try:
+            with running.scope:
+                running.attempt = await self._attempts(running.message.call, running, 0)
+        except Exception as error:
+            running.failure = error
+        finally:
+            if running.has_turn:
+                self._turns.release()
+            running.ended.set()
+
+    # --- Attempts
+
+    async def _attempts(self, call: Call, running: "_Running", depth: int) -> Attempt:
+        """Run an action as often as its policy says."""
+        retry = self._policy(call, depth)
+        failed = 0
+        while True:
+            attempt = await self._attempt(call, running, depth)
+            if not attempt.again:
+                return attempt
+            failed += 1
+            pause = None
+            if retry is not None:
+                pause = retry.delay_seconds(failed, self.runtime.random)
+            if pause is not None and trio.current_time() + pause >= running.deadline:
+                pause = None
+            logger.warning(
+                "an attempt of an action failed",
+                function=call.path,
+                attempt=failed,
+                error=attempt.error,
+                again_in_seconds=pause and round(pause, 3),
+            )
+            if pause is None:
+                return attempt
+            self.retries += 1
+            await self._pause(pause, running, depth)
+
+    def _policy(self, call: Call, depth: int) -> Retry | None:
+        # A scheduled run is repeated by the JobActor, which also remembers it over a restart.
+        if depth == 0 and call.caller.job is not None:
+            return None
+        function = self.runner.app.app.functions.get(call.path)
+        return function.retry if isinstance(function, Action) else None
+
+    async def _pause(self, seconds: float, running: "_Running", depth: int) -> None:
+        """Wait for the next attempt, and let another action run meanwhile."""
+        if depth > 0 or self._pausing >= self.pausing_max:
+            await trio.sleep(seconds)
+            return
+        running.has_turn = False
+        self._turns.release()
+        self._pausing += 1
+        try:
+            await trio.sleep(seconds)
+        finally:
+            self._pausing -= 1
+        await self._turns.acquire()
+        running.has_turn = True
+
+    async def _attempt(self, call: Call, running: "_Running", depth: int) -> Attempt:
         async def run(function: Function[..., Any], arguments: Mapping[str, object]) -> Any:
-            return await self._call(function, arguments, call.caller, depth + 1)
+            if running.scope.cancel_called:
+                raise InvalidCall("this action was ended, and can call nothing any more")
+            return await self._call(function, arguments, call.caller, running, depth + 1)
 
         await self._open_outgoing()
-        return await self.runner.action(call.path, call.args, call.caller, run)
+        return await self.runner.attempt(call.path, call.args, call.caller, run)
 
     async def _open_outgoing(self) -> None:
         """Make ``ctx.http`` before the first action: in a thread, since it takes a while."""
@@ -125,6 +213,7 @@ class ActionActor:
         function: Function[..., Any],
         arguments: Mapping[str, object],
         caller: Caller,
+        running: "_Running",
         depth: int,
     ) -> Any:
         """Run a function for an action: a transaction of its own, with the action's caller."""
@@ -140,7 +229,7 @@ class ActionActor:
             case Kind.MUTATION:
                 result = await self._mutate(call)
             case Kind.ACTION:
-                result = await self._run(call, depth)
+                result = (await self._attempts(call, running, depth)).result
             case _:
                 assert_never(function.kind)
         if isinstance(result, Done):
@@ -163,5 +252,4 @@ class ActionActor:
         self._running.clear()
         for running in abandoned:
             running.scope.cancel()
-            message = running.message
-            message.reply_to.put(ActionDone(message.request_id, Refused(reason)))
+            self._answer(running.message, Attempt(Refused(reason)))

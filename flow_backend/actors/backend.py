@@ -86,6 +86,7 @@ class BackendSettings:
     actions_waiting: int = 1024
     actions_running: int = 64
     action_seconds: float = 600.0
+    action_threads: int = 16
     scheduled_mutations: int = 64
     scheduled_actions: int = 8
     batch_max: int = 64
@@ -250,6 +251,7 @@ class Backend:
             "mutations_waiting": len(self.mutation.inbox),
             "actions_total": self.action.actions,
             "actions_running": self.action.running,
+            "action_retries_total": self.action.retries,
             "scheduled_running": self.jobs.running,
             "scheduled_runs_total": self.jobs.runs,
             "scheduled_failures_total": self.jobs.failures,

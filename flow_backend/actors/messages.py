@@ -370,10 +370,11 @@ QueryMessage = (
 
 @frozen
 class ActionDone:
-    """The outcome of an action."""
+    """The outcome of an action; ``again`` says that another attempt might end otherwise."""
 
     request_id: RequestId | None
     result: Done | Refused
+    again: bool = False
 
 
 @frozen

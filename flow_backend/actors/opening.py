@@ -47,8 +47,12 @@ async def open_backend(
     verify_user: VerifyUser | None = None,
     in_flight: InFlight | None = None,
     gate: Gate | None = None,
+    outside: trio.Nursery | None = None,
 ) -> AsyncGenerator[Backend]:
     """Run an app on an open database. The caller closes the database afterwards.
+
+    ``outside`` is where actions run: one that cannot be ended holds up its end. Without one they
+    hold up the end of this block.
 
     Raises: AppDefinitionError if a function cannot be called from outside; StorageError and
         ActorFailed, in a group, if the backend ends by itself.
@@ -65,6 +69,7 @@ async def open_backend(
         stopwatch=runtime.stopwatch,
         in_flight=in_flight or Unnoted(),
         outgoing=Outgoing(settings.outgoing_allow),
+        threads=trio.CapacityLimiter(settings.action_threads),
     )
     pool = open_pool(storage, runner, runtime, Durations(), settings.readers)
     snapshot, jobs_snapshot = storage.open_snapshot(), storage.open_snapshot()
@@ -74,12 +79,18 @@ async def open_backend(
             machine = _Machine(
                 storage, runtime, runner, pool, snapshot, jobs_snapshot, writer, jobs_worker
             )
-            backend = _assemble(machine, text_frame, settings, verify_user, nursery)
+            backend = _assemble(
+                machine, text_frame, settings, verify_user, nursery, outside or nursery
+            )
             backend.gate = gate or backend.gate
-            backend.start()
-            yield backend
-            await backend.stop()
-            nursery.cancel_scope.cancel()
+            try:
+                backend.start()
+                yield backend
+                await backend.stop()
+                nursery.cancel_scope.cancel()
+            finally:
+                # They may stand in a nursery that goes on.
+                backend.action.abandon("Interrupted: the server stops.")
     finally:
         with trio.CancelScope(shield=True):
             await runner.outgoing.aclose()
@@ -116,6 +127,7 @@ def _assemble(
     settings: BackendSettings,
     verify_user: VerifyUser | None,
     nursery: trio.Nursery,
+    outside: trio.Nursery,
 ) -> Backend:
     """Make the actors and give each the mailboxes that it sends to."""
     storage, runtime, runner, pool = (
@@ -169,8 +181,10 @@ def _assemble(
             query=pool.query,
             runner=runner,
             runtime=runtime,
+            outside=outside,
             running_max=settings.actions_running,
             seconds_max=settings.action_seconds,
+            pausing_max=settings.actions_waiting,
         ),
         jobs=JobActor(
             inbox=jobs,

@@ -2,6 +2,9 @@
 
 import os
 import sys
+import traceback
+from contextlib import suppress
+from typing import NoReturn
 
 import click
 import trio
@@ -85,10 +88,10 @@ def _run(options: dict[str, object], *, supervised: bool) -> tuple[str, int] | N
             sys.exit(supervise(settings))
         _serve(settings)
     except BaseExceptionGroup as group:
-        problems = [found for error in leaves(group) if (found := _problem(error)) is not None]
-        if not problems:
+        problem = _first_problem(group)
+        if problem is None:
             raise
-        return problems[0]
+        return problem
     except (StartError, AppDefinitionError, StorageError, ActorFailed) as error:
         return _problem(error)
     return None
@@ -105,12 +108,31 @@ def _serve(settings: Settings) -> None:
             parent.tell_ready()
         _announce(server)
 
-    trio.run(run_server, load_app(settings.app), settings, announce, parent)
+    trio.run(run_server, load_app(settings.app), settings, announce, parent, _leave)
+
+
+def _leave(error: BaseException | None) -> NoReturn:
+    """End the process although some of its tasks cannot be ended; all data is safe by now."""
+    problem = None if error is None else _first_problem(error)
+    if problem is not None:
+        _say(f"Error: {problem[0]}")
+    elif error is not None:
+        traceback.print_exception(error)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    if problem is not None:
+        os._exit(problem[1])
+    os._exit(0 if error is None else 1)
 
 
 def _announce(server: Server) -> None:
     print(f"Flow is ready at {server.url}", flush=True)
     print(f"Clients connect to {server.sync_url}", flush=True)
+
+
+def _first_problem(error: BaseException) -> tuple[str, int] | None:
+    return next((found for each in leaves(error) if (found := _problem(each))), None)
 
 
 def _problem(error: BaseException) -> tuple[str, int] | None:

@@ -175,16 +175,32 @@ class RunFromAction(Protocol):
 
 
 @frozen
+class ActionClock:
+    """``ctx.clock`` of an action, in which time goes on: an action may last for minutes."""
+
+    _now_ms: Callable[[], float]
+
+    def now(self) -> Instant:
+        """The present time, ms since the epoch."""
+        return Instant(self._now_ms())
+
+    def passed(self, instant: Instant) -> bool:
+        """Say whether an instant is over."""
+        return self.now() >= instant
+
+
+@frozen
 class ActionCtx:
     """What an action is handed. It has no ``db``: each query or mutation is a transaction."""
 
     auth: Auth
-    clock: Clock
+    clock: ActionClock
     log: Log
     env: Mapping[str, str]
     _seed: Seed
     _run: RunFromAction
     _outgoing: Outgoing
+    _threads: trio.CapacityLimiter
 
     @property
     def http(self) -> "httpx.AsyncClient":
@@ -214,8 +230,13 @@ class ActionCtx:
         return result
 
     async def to_thread(self, work: Callable[[], T]) -> T:
-        """Do blocking work beside the event loop, in a thread."""
-        return await trio.to_thread.run_sync(work)
+        """Do blocking or long work beside the event loop, in a thread.
+
+        An action that is ended does not wait for it: the thread goes on to its end, unheard.
+        """
+        return await trio.to_thread.run_sync(
+            work, limiter=self._threads, abandon_on_cancel=True, thread_name="action"
+        )
 
 
 def _by_name(

@@ -2,7 +2,8 @@
 
 import socket
 from collections.abc import Iterable
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
 import httpcore
 import httpx
@@ -17,6 +18,8 @@ from flow_backend.functions.outgoing import (
 )
 
 USER_AGENT = "flow-backend"
+_LOOKUPS_MAX = 32
+_AddressInfo = tuple[Any, Any, int, str, tuple[Any, ...]]
 
 
 class GuardedBackend(httpcore.AsyncNetworkBackend):
@@ -24,6 +27,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
 
     def __init__(self, allowed: tuple[Network, ...]) -> None:
         self._allowed = allowed
+        self._lookups = trio.CapacityLimiter(_LOOKUPS_MAX)
         # To type checkers it may also be a class that says trio is missing.
         self._backend = cast("httpcore.AsyncNetworkBackend", httpcore.TrioBackend())
 
@@ -67,11 +71,29 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
     async def _resolve(self, host: str, port: int, timeout: float | None) -> list[str]:
         with trio.move_on_after(CONNECT_SECONDS if timeout is None else timeout):
             try:
-                infos = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                infos = await self._look_up(host, port)
             except (OSError, UnicodeError) as error:
                 raise httpcore.ConnectError(f"{host} has no address: {error}") from error
             return [str(info[4][0]) for info in infos]
         raise httpcore.ConnectTimeout(f"the address of {host} could not be found in time")
+
+    async def _look_up(self, host: str, port: int) -> "list[_AddressInfo]":
+        def numeric() -> "list[_AddressInfo]":
+            return socket.getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+            )
+
+        try:
+            return numeric()
+        except socket.gaierror:
+            pass  # It is a name.
+        # Not in trio's own threads: a name server that hangs would keep all of them.
+        return await trio.to_thread.run_sync(
+            partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM),
+            limiter=self._lookups,
+            abandon_on_cancel=True,
+            thread_name="name lookup",
+        )
 
 
 class _GuardedTransport(httpx.AsyncHTTPTransport):

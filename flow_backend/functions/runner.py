@@ -8,10 +8,12 @@ from typing import Any, Final
 
 import orjson
 import structlog
+import trio
 from attrs import define, field
 
 from flow_backend.errors import (
     AppError,
+    FailedCall,
     FlowError,
     FunctionError,
     InvalidArguments,
@@ -26,6 +28,7 @@ from flow_backend.errors import (
 from flow_backend.functions.budget import Budget
 from flow_backend.functions.context import (
     NOBODY,
+    ActionClock,
     ActionCtx,
     Auth,
     Caller,
@@ -56,6 +59,9 @@ from flow_backend.values.value import JsonValue
 
 logger: Final = structlog.get_logger()
 
+ACTION_THREADS: Final = 16
+"""For ``ctx.to_thread``, unless a setting says otherwise."""
+
 _FRAMES_SHOWN: Final = 10
 _BASE: Final = "flow_backend."
 
@@ -72,6 +78,28 @@ class QueryRun:
     journal: str | None
     looked_at_identity: bool
     seconds: float
+
+
+@frozen
+class Attempt:
+    """How one run of an action ended.
+
+    Attributes:
+        error: the class of the error that ended it, None if it returned.
+        again: whether another attempt might end otherwise.
+    """
+
+    result: Done | Refused
+    error: str | None = None
+    again: bool = False
+
+
+def is_passing(error: BaseException) -> bool:
+    """Say whether an action that failed so may succeed when it is run again.
+
+    What the app says, and what is wrong with the call itself, stays as it is.
+    """
+    return isinstance(error, FailedCall) or not isinstance(error, (FunctionError, SystemExit))
 
 
 @define
@@ -167,6 +195,7 @@ class Runner:
     stopwatch: Callable[[], Watch] = Stopwatch
     in_flight: InFlight = field(factory=Unnoted)
     outgoing: Outgoing = field(factory=Outgoing)
+    threads: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(ACTION_THREADS))
 
     def query(
         self,
@@ -216,19 +245,28 @@ class Runner:
     async def action(
         self, path: str, args: JsonValue, caller: Caller, run: RunFromAction
     ) -> Done | Refused:
-        """Run an action. It is cancelled from outside, if at all."""
+        """Run an action once. It is cancelled from outside, if at all."""
+        return (await self.attempt(path, args, caller, run)).result
+
+    async def attempt(
+        self, path: str, args: JsonValue, caller: Caller, run: RunFromAction
+    ) -> "Attempt":
+        """Run an action once, and say what kind of error ended it, if one did."""
         log = Log(self.limits)
         try:
             function = self._find(path, Kind.ACTION, caller)
             contract = self.app.contracts[path]
             self._checked_size(path, args)
             taken = contract.arguments(args)
-            auth, clock = Auth(caller.identity), Clock(Instant(self.now_ms()))
-            ctx = ActionCtx(auth, clock, log, self.env, Seed(self.seed()), run, self.outgoing)
-            value = await function.call(ctx, **taken)
-            return Done(self._sized(contract.result(value), path), tuple(log.lines))
+            value = await function.call(self._action_context(caller, log, run), **taken)
+            return Attempt(Done(self._sized(contract.result(value), path), tuple(log.lines)))
         except (Exception, SystemExit) as error:  # All that app code raises is its answer.
-            return self.refusal(error, path, log, caller)
+            refused = self.refusal(error, path, log, caller)
+            return Attempt(refused, type(error).__name__, again=is_passing(error))
+
+    def _action_context(self, caller: Caller, log: Log, run: RunFromAction) -> ActionCtx:
+        auth, clock, seed = Auth(caller.identity), ActionClock(self.now_ms), Seed(self.seed())
+        return ActionCtx(auth, clock, log, self.env, seed, run, self.outgoing, self.threads)
 
     def _call(
         self, caller: Caller, budget: Budget, database: Database, now_ms: float, seed: Seed

@@ -32,6 +32,7 @@ def backend_settings(settings: Settings) -> BackendSettings:
         actions_waiting=settings.actions_waiting_max,
         actions_running=settings.actions_running_max,
         action_seconds=settings.action_seconds,
+        action_threads=settings.action_threads,
         scheduled_mutations=settings.scheduled_mutations_running_max,
         scheduled_actions=settings.scheduled_actions_running_max,
         outgoing_allow=networks("outgoing_allow", settings.outgoing_allow),

@@ -157,7 +157,12 @@ class Settings:
     table_messages_max: int = _setting(4096, "What a table's mailbox holds.", least=1)
     actions_waiting_max: int = _setting(1024, "What the actions' mailbox holds.", least=1)
     actions_running_max: int = _setting(64, "Actions at once; the others wait.", least=1)
-    action_seconds: float = _setting(600.0, "How long an action may take.", least=0.01)
+    action_seconds: float = _setting(
+        600.0, "How long an action may take, its retries included.", least=0.01
+    )
+    action_threads: int = _setting(
+        16, "Threads for blocking work of actions (ctx.to_thread).", least=1
+    )
     scheduled_mutations_running_max: int = _setting(
         64, "Scheduled mutations that wait for the writer at once; the others are on disk.", least=1
     )

@@ -7,13 +7,15 @@ import resource
 import signal
 import sys
 import time
+import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import structlog
 import trio
+from attrs import frozen
 
 from flow_backend.actors.gate import Gate
 from flow_backend.actors.opening import open_backend
@@ -23,20 +25,29 @@ from flow_backend.errors import StartError
 from flow_backend.functions.context import NOBODY, Caller
 from flow_backend.functions.limits import ThreadDeadlines
 from flow_backend.functions.registry import App
-from flow_backend.runtime import SystemRuntime
+from flow_backend.runtime import Runtime, SystemRuntime
 from flow_backend.server.app import Server, open_server
 from flow_backend.server.bounds import backend_settings
 from flow_backend.server.config import USAGE_EXIT_CODE, Settings, web_folder
 from flow_backend.server.frames import text_frame
 from flow_backend.server.parent import Parent
 from flow_backend.server.watchdog import armed, noting_calls
+from flow_backend.storage.base import Storage
 from flow_backend.storage.settings import StorageSettings
 from flow_backend.storage.sqlite import open_storage
 
 _SECOND_SIGNAL_EXIT_CODE = 130
+_LAST_ACTIONS_SECONDS: Final = 1.0
 _SWITCH_SECONDS: Final = 0.0005
 _YOUNG_OBJECTS: Final = 10_000
 log = structlog.stdlib.get_logger("flow.server")
+
+
+def _leave(error: BaseException | None) -> NoReturn:
+    if error is not None:
+        traceback.print_exception(error)
+    sys.stderr.flush()
+    os._exit(0 if error is None else 1)
 
 
 async def run_server(
@@ -44,11 +55,13 @@ async def run_server(
     settings: Settings,
     on_ready: Callable[[Server], None],
     parent: Parent | None = None,
+    leave: Callable[[BaseException | None], NoReturn] = _leave,
 ) -> None:
     """Serve an app until the first SIGTERM or SIGINT; a second one ends the process at once.
 
     ``on_ready`` is called when clients may come. With a ``parent`` the server also stops when that
-    has gone.
+    has gone. ``leave`` ends the process, after the database is closed, if actions that cannot be
+    ended would hold it; it is told the error that ends the server, if one does.
 
     Raises: StartError, and nothing was changed then; AppDefinitionError; and, in a group, what
         ended the backend by itself.
@@ -64,46 +77,80 @@ async def run_server(
         now_ns=runtime.now_ns,
         settings=StorageSettings(ballast_bytes=settings.ballast_bytes),
     )
-    try:
-        async with trio.open_nursery() as nursery:
-            stop = trio.Event()
-            await nursery.start(_listen_to_signals, stop)
-            if parent is not None:
-                nursery.start_soon(_stop_without, parent, stop)
-            with (
-                noting_calls(folder, runtime.now_ns) as in_flight,
-                armed(settings.watchdog_seconds, folder) as watchdog,
+    async with trio.open_nursery() as outside:
+        error: BaseException | None = None
+        try:
+            await _serve(app, settings, on_ready, parent, _Machine(runtime, gate, storage, outside))
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            storage.close()
+            outside.cancel_scope.cancel()
+            with trio.move_on_after(_LAST_ACTIONS_SECONDS, shield=True):
+                while outside.child_tasks:  # noqa: ASYNC110  # Only while the server stops.
+                    await trio.sleep(0.005)
+            if outside.child_tasks:
+                log.warning("Actions go on that cannot be ended", actions=len(outside.child_tasks))
+                leave(error)
+
+
+@frozen
+class _Machine:
+    """What a server stands on; actions run in ``outside``, which outlives the storage."""
+
+    runtime: Runtime
+    gate: Gate
+    storage: Storage
+    outside: trio.Nursery
+
+
+async def _serve(
+    app: App,
+    settings: Settings,
+    on_ready: Callable[[Server], None],
+    parent: Parent | None,
+    machine: _Machine,
+) -> None:
+    folder = Path(settings.data)
+    async with trio.open_nursery() as nursery:
+        stop = trio.Event()
+        await nursery.start(_listen_to_signals, stop)
+        if parent is not None:
+            nursery.start_soon(_stop_without, parent, stop)
+        with (
+            noting_calls(folder, machine.runtime.now_ns) as in_flight,
+            armed(settings.watchdog_seconds, folder) as watchdog,
+        ):
+            nursery.start_soon(watchdog.keep_alive)
+            async with (
+                open_user_verifier(app, settings) as verify_user,
+                open_backend(
+                    app,
+                    machine.storage,
+                    machine.runtime,
+                    text_frame=text_frame,
+                    deadlines=ThreadDeadlines(),
+                    settings=backend_settings(settings),
+                    gate=machine.gate,
+                    verify_user=verify_user,
+                    in_flight=in_flight,
+                    outside=machine.outside,
+                ) as backend,
+                open_server(
+                    backend,
+                    settings,
+                    web=app_web_folder(app, settings),
+                    drain=backend.stop,
+                    listening=None if parent is None else parent.listening,
+                    gate=machine.gate,
+                ) as server,
             ):
-                nursery.start_soon(watchdog.keep_alive)
-                async with (
-                    open_user_verifier(app, settings) as verify_user,
-                    open_backend(
-                        app,
-                        storage,
-                        runtime,
-                        text_frame=text_frame,
-                        deadlines=ThreadDeadlines(),
-                        settings=backend_settings(settings),
-                        gate=gate,
-                        verify_user=verify_user,
-                        in_flight=in_flight,
-                    ) as backend,
-                    open_server(
-                        backend,
-                        settings,
-                        web=app_web_folder(app, settings),
-                        drain=backend.stop,
-                        listening=None if parent is None else parent.listening,
-                        gate=gate,
-                    ) as server,
-                ):
-                    _tune_interpreter()
-                    on_ready(server)
-                    await stop.wait()
-                    log.info("Stopping")
-                nursery.cancel_scope.cancel()
-    finally:
-        storage.close()
+                _tune_interpreter()
+                on_ready(server)
+                await stop.wait()
+                log.info("Stopping")
+            nursery.cancel_scope.cancel()
 
 
 async def _stop_without(parent: Parent, stop: trio.Event) -> None:

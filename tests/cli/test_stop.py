@@ -107,3 +107,45 @@ def kept(data: Path) -> int:
         return len(connection.execute(f'SELECT * FROM "{name}"').fetchall())
     finally:
         connection.close()
+
+
+@pytest.mark.slow
+async def test_i4_an_action_that_cannot_be_ended_does_not_hold_up_the_stop(tmp_path: Path) -> None:
+    """It shields itself, or swallows its end: the database is closed first, then the process."""
+    environment = {"FLOW_STOP_SECONDS": "0.5", "FLOW_LINGER_SECONDS": "0.5"}
+    folder = write_app(tmp_path, APP + STUBBORN)
+    server = ServerProcess("small_app", tmp_path / "data", folder, environment)
+    with trio.fail_after(DEADLINE_SECONDS), server.ended():
+        await trio.to_thread.run_sync(server.start)
+        async with connected(server.port) as client:
+            await client.send(HELLO)
+            for number, name in enumerate(["shielded", "swallowing"]):
+                act = {"type": "Action", "requestId": number, "udfPath": f"notes:{name}"}
+                await client.send(act | {"args": [{}]})
+            await until((folder / "shielded").exists)
+            await until((folder / "swallowing").exists)
+            assert server.popen is not None
+            server.popen.send_signal(signal.SIGTERM)
+            assert await trio.to_thread.run_sync(server.popen.wait) == 0
+    assert "Actions go on that cannot be ended" in server.log()
+    assert not (server.data / "flow.sqlite3-wal").exists()
+    assert kept(server.data) == 0
+
+
+STUBBORN = """
+
+@action
+async def shielded(ctx: ActionCtx) -> None:
+    Path("shielded").touch()
+    with trio.CancelScope(shield=True):
+        await trio.sleep_forever()
+
+@action
+async def swallowing(ctx: ActionCtx) -> None:
+    Path("swallowing").touch()
+    while True:
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+"""
