@@ -138,6 +138,12 @@ class InvalidScheduledFunctionDelay(FunctionError):
     code = "InvalidScheduledFunctionDelay"
 
 
+class InvalidTime(FunctionError):
+    """The clock was asked about no instant, or in a time zone or granularity that there is not."""
+
+    code = "InvalidTime"
+
+
 class TooManyFunctionsScheduled(LimitExceeded):
     """One mutation schedules more jobs than it may."""
 

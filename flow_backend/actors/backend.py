@@ -33,6 +33,7 @@ from flow_backend.actors.outbox import Outbox, TextFrame
 from flow_backend.actors.outstanding import SessionLimits
 from flow_backend.actors.query import QueryActor
 from flow_backend.actors.reading import ReadPool
+from flow_backend.actors.scheduler import SchedulerActor
 from flow_backend.actors.session import Authenticated, SessionActor
 from flow_backend.actors.supervisor import Kept, RestartIntensity, Supervisor
 from flow_backend.actors.table import TableActor
@@ -114,6 +115,7 @@ class Backend:
     query_actor: QueryActor
     action: ActionActor
     jobs: JobActor
+    scheduler: SchedulerActor
     pool: ReadPool
     outbox: Outbox
     text_frame: TextFrame
@@ -300,6 +302,14 @@ class Backend:
             )
         )
         start(Kept(name="jobs", run=self.jobs.run, at=lambda: self.jobs.at))
+        start(
+            Kept(
+                name="scheduler",
+                run=self.scheduler.run,
+                recover=self.scheduler.forget,
+                at=lambda: self.scheduler.at,
+            )
+        )
         start(Kept(name="outbox", run=self.outbox.run))
         start(Kept(name="snapshots", run=self.pool.run))
         start(Kept(name="tokens", run=self._expire_tokens))
@@ -377,6 +387,8 @@ class Backend:
             durations=failed.durations,
             runtime=failed.runtime,
             outbox=failed.outbox,
+            scheduler=failed.scheduler,
+            now_ms=failed.now_ms,
             # What is on disk but not told has answers on their way, which must come first.
             frontier=failed.frontier.successor(
                 self.mutation.published_ts, {name: table.ts for name, table in self.tables.items()}

@@ -8,6 +8,7 @@ from flow_backend.actors.mailbox import Put
 from flow_backend.actors.messages import (
     Call,
     LiveQueryId,
+    Moment,
     QueryResult,
     Resubscribe,
     Round,
@@ -33,7 +34,10 @@ class LiveQuery:
         before: the one before it, which differs from it.
         ts: what the last run read at.
         journal: of the last run: what the next one must repeat.
-        met: a commit since has written what it read, so it must be run again.
+        wakes_at: the instant at which the result may become another, ms since the epoch; infinite
+            if only a clock that is set back could change it, None if it did not look at the clock.
+        met: a commit since has written what it read, or that instant has come, so it must be run
+            again.
         runs: how often it was run.
     """
 
@@ -46,6 +50,7 @@ class LiveQuery:
     before: QueryResult | None = None
     ts: CommitTs = NO_COMMIT
     read_set: ReadSet = field(factory=dict)  # pyright: ignore[reportUnknownVariableType]
+    wakes_at: float | None = None
     met: bool = True
     running: bool = False
     looked_at_identity: bool = False
@@ -68,8 +73,8 @@ class Watcher:
         collected: those whose result the round that is being put together has taken over.
         held: the result that it was last sent for each of its queries.
         wants_round: it needs a round even if nothing has changed.
-        round_ts: the timestamp of the round that is being put together for it, None if there is
-            none; ``waiting`` is how many of its live queries are still running for it.
+        round_at: what the round sees that is being put together for it, None if there is none;
+            ``waiting`` is how many of its live queries are still running for it.
     """
 
     session: SessionKey
@@ -86,15 +91,15 @@ class Watcher:
     held: dict[QueryId, QueryResult] = field(factory=dict[QueryId, QueryResult])
     removed: list[QueryId] = field(factory=list[QueryId])
     wants_round: bool = False
-    round_ts: CommitTs | None = None
+    round_at: Moment | None = None
     waiting: int = 0
     covers: tuple[QuerySetVersion, IdentityVersion] = (START.query_set, START.identity)
     changes: dict[QueryId, QueryResult] = field(factory=dict[QueryId, QueryResult])
     must_send: bool = False
 
-    def begin_round(self, ts: CommitTs) -> None:
+    def begin_round(self, at: Moment) -> None:
         """Begin a round: it covers what the session has asked for until now."""
-        self.round_ts = ts
+        self.round_at = at
         self.covers = (self.query_set, self.identity)
         self.must_send = self.wants_round or bool(self.removed)
         self.wants_round = False
@@ -150,10 +155,10 @@ class Watcher:
 
         ``like`` is another session's: if this one is the same, that is given, and shared.
         """
-        ts = self.round_ts
-        assert ts is not None, self.session
+        assert self.round_at is not None, self.session
         assert not self.waiting, self.session
-        self.round_ts = None
+        ts = self.round_at.ts
+        self.round_at = None
         self.collected.clear()
         if not (self.changes or self.must_send):
             return None
@@ -174,8 +179,8 @@ class Watcher:
 
     def abandon_round(self) -> None:
         """Give up the round: what it would have covered is left for the next one."""
-        if self.round_ts is not None:
-            self.round_ts = None
+        if self.round_at is not None:
+            self.round_at = None
             self.waiting = 0
             self.wants_round = True
             self.stale.update(self.collected)
@@ -259,7 +264,7 @@ class LiveQueries:
         watcher.open(query_id, live)
 
     def meet(self, live: LiveQuery) -> None:
-        """Note that a commit has written what the query read."""
+        """Note that what the query read is no longer so: a commit has written it, or time has."""
         live.met = True
         if not live.running:
             self.due[live.id] = live

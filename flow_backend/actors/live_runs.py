@@ -1,13 +1,14 @@
 """Live queries that are too slow for the loop: they run in the readers' threads."""
 
 from collections.abc import Iterable
+from math import inf
 
 from attrs import define, field
 
 from flow_backend.actors.durations import FAST_SECONDS
 from flow_backend.actors.live import LiveQuery
 from flow_backend.actors.mailbox import Put
-from flow_backend.actors.messages import LiveQueryId, ReaderFreed, RunEnded, StorageFailed
+from flow_backend.actors.messages import LiveQueryId, Moment, ReaderFreed, RunEnded, StorageFailed
 from flow_backend.actors.reading import ReadPool, ReadWorker
 from flow_backend.errors import StorageError
 from flow_backend.functions.context import Log
@@ -66,7 +67,7 @@ class LiveRuns:
             slow.append((live, worker))
         return fast, slow
 
-    def start(self, live: LiveQuery, worker: ReadWorker, ts: CommitTs) -> None:
+    def start(self, live: LiveQuery, worker: ReadWorker, at: Moment) -> None:
         """Run a query in a thread; its end comes as a message."""
         live.running = True
         self.running[live.id] = live
@@ -83,10 +84,13 @@ class LiveRuns:
                 # A read failed under it. The query says so, and is run again with its next commit.
                 assert finished.error is not None
                 refused = self.pool.runner.refusal(finished.error, live.call.path, Log(Limits()))
-                run = QueryRun(refused, live.read_set, live.journal, False, FAST_SECONDS)
-            self.tell.put(RunEnded(live.id, ts, run))
+                wakes_at = _ahead(live.wakes_at, at.now_ms)
+                run = QueryRun(refused, live.read_set, live.journal, False, FAST_SECONDS, wakes_at)
+            self.tell.put(RunEnded(live.id, at, run))
 
-        worker.worker.submit(lambda: worker.run(live.call, live.journal, self.pool.runner), done)
+        worker.worker.submit(
+            lambda: worker.run(live.call, live.journal, self.pool.runner, at.now_ms), done
+        )
 
     def ended(self, ident: LiveQueryId) -> LiveQuery | None:
         """Strike a run off. Returns: its query, or None if another actor had started it."""
@@ -97,3 +101,8 @@ class LiveRuns:
 
     def _is_running(self, path: str) -> bool:
         return any(live.running and live.call.path == path for live in self.running.values())
+
+
+def _ahead(wakes_at: float | None, now_ms: float) -> float | None:
+    """Give what a query waits for that could not be run: not what has brought about this run."""
+    return inf if wakes_at is not None and wakes_at <= now_ms else wakes_at

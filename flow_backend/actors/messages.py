@@ -327,12 +327,38 @@ class ReaderFreed:
 
 
 @frozen
+class Moment:
+    """What all runs of one round see: the state at ``ts``, and the time ``now_ms``.
+
+    Two rounds may read the same state at different times: ``round`` tells them apart.
+    """
+
+    ts: CommitTs
+    now_ms: float
+    round: int
+
+
+@frozen
 class RunEnded:
-    """A run of a live query that a thread did has ended; ``ts`` is what it read at."""
+    """A run of a live query that a thread did has ended; ``at`` is what it saw."""
 
     query: LiveQueryId
-    ts: CommitTs
+    at: Moment
     run: QueryRun
+
+
+@frozen
+class ClockPassed:
+    """The instant that the live queries wait for has come, or the wall clock was set back.
+
+    It names no instant: the QueryActor looks at the clock, and tells what it waits for next.
+    """
+
+    merge_key = "clock passed"
+
+    def merged(self, newer: "ClockPassed") -> "ClockPassed":
+        """One is enough."""
+        return newer
 
 
 @frozen
@@ -361,8 +387,29 @@ QueryMessage = (
     | CatchUp
     | ReaderFreed
     | RunEnded
+    | ClockPassed
     | StorageFailed
 )
+
+
+# --- To the SchedulerActor ------------------------------------------------------------------------
+
+
+@frozen
+class NextInstant:
+    """The earliest instant that any live query waits for, ms since the epoch.
+
+    It is infinite if only a clock that is set back could change an answer, and None if nobody waits
+    for anything.
+    """
+
+    instant: float | None
+
+    merge_key = "next instant"
+
+    def merged(self, newer: "NextInstant") -> "NextInstant":
+        """Give the newer one."""
+        return newer
 
 
 # --- To the ActionActor ---------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from flow_backend.actors.mailbox import Mailbox
 from flow_backend.actors.messages import (
     JobMessage,
     MutationMessage,
+    NextInstant,
     QueryMessage,
     RunAction,
     TableMessage,
@@ -24,8 +25,10 @@ from flow_backend.actors.mutation import BatchSize, MutationActor
 from flow_backend.actors.outbox import FrameCache, Outbox, TextFrame
 from flow_backend.actors.query import QueryActor
 from flow_backend.actors.reading import ReadPool, open_pool
+from flow_backend.actors.scheduler import SchedulerActor
 from flow_backend.actors.supervisor import Supervisor
 from flow_backend.actors.table import TableActor
+from flow_backend.actors.wall_timer import WallTimer
 from flow_backend.functions.in_flight import InFlight, Unnoted
 from flow_backend.functions.limits import Deadlines
 from flow_backend.functions.outgoing import Outgoing
@@ -141,6 +144,7 @@ def _assemble(
     actions = Mailbox[RunAction](settings.actions_waiting)
     jobs = Mailbox[JobMessage](settings.mutations_waiting)
     inboxes = {name: Mailbox[TableMessage](settings.table_messages) for name in storage.tables}
+    instants = Mailbox[NextInstant](1)  # One unread message says all.
     last_ts = storage.writer.last_ts
     outbox = Outbox(frames=FrameCache(text_frame), runtime=runtime)
     return Backend(
@@ -172,6 +176,7 @@ def _assemble(
             durations=pool.durations,
             runtime=runtime,
             outbox=outbox,
+            scheduler=instants,
             frontier=Frontier(last_ts),
             session_queries_max=settings.session.queries,
         ),
@@ -199,6 +204,7 @@ def _assemble(
                 "action": Queue(runs="action", most=settings.scheduled_actions),
             },
         ),
+        scheduler=SchedulerActor(inbox=instants, queries=queries, timer=WallTimer(runtime)),
         pool=pool,
         outbox=outbox,
         text_frame=text_frame,

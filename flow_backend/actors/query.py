@@ -1,6 +1,7 @@
 """The live queries' actor: each is run once for all who watch it, at one timestamp for all."""
 
 from collections.abc import Mapping
+from math import nan
 from typing import assert_never
 
 import orjson
@@ -10,17 +11,21 @@ from attrs import define, field
 from flow_backend.actors.blame import Asked
 from flow_backend.actors.durations import Durations
 from flow_backend.actors.frontier import Frontier
+from flow_backend.actors.instants import Instants
 from flow_backend.actors.live import LiveQueries, LiveQuery, Watcher
 from flow_backend.actors.live_runs import LiveRuns
-from flow_backend.actors.mailbox import Mailbox
+from flow_backend.actors.mailbox import Mailbox, Put
 from flow_backend.actors.messages import (
     Call,
     CatchUp,
     ChangeIdentity,
     ChangeQueries,
+    ClockPassed,
     CloseSession,
     Committed,
     Invalidated,
+    Moment,
+    NextInstant,
     OpenSession,
     QueryMessage,
     QueryResult,
@@ -41,7 +46,6 @@ from flow_backend.runtime import Runtime
 from flow_backend.storage.base import Done, Snapshot, TableName
 from flow_backend.sync.codec import query_failed_body, query_updated_body
 from flow_backend.sync.messages import Add, QueryId
-from flow_backend.values.timestamp import CommitTs
 from flow_backend.values.value import JsonValue
 
 _MESSAGES_AT_ONCE = 1000
@@ -55,6 +59,8 @@ _REFUSED = QueryResult(
     ),
     False,
 )
+_NUDGE_MS = 100.0
+"""A wall clock that is behind by less than this was corrected a little; by more, set back."""
 _SLICE_SECONDS = 0.004
 """For how long runs may keep the loop to themselves."""
 
@@ -64,14 +70,18 @@ class QueryActor:
     """Runs live queries again when commits have met them, and tells who watches.
 
     In:   Committed from the MutationActor, Invalidated from the tables, TableLost for a table that
-          was started again, the sessions' queries, and the ends of runs in threads.
-    Out:  Subscribe and Unsubscribe to the tables; one Round at a time to each session.
-    Owns: the live queries, the watchers, the frontier, and a snapshot to run fast queries on.
+          was started again, ClockPassed from the SchedulerActor, the sessions' queries, and the
+          ends of runs in threads.
+    Out:  Subscribe and Unsubscribe to the tables; NextInstant to the SchedulerActor; one Round at a
+          time to each session.
+    Owns: the live queries, the watchers, the frontier, the instants that queries wait for, and a
+          snapshot to run fast queries on.
 
-    A round begins when all tables are settled. Its timestamp is read inside its snapshot. Due
-    queries run at it: fast ones here, others in the pool's threads on snapshots of the same
-    timestamp. A session gets its round when the last of its own queries has ended, so a slow query
-    holds back those who watch it and no one else; while one runs, those sessions sit rounds out.
+    A round begins when all tables are settled. Its timestamp is read inside its snapshot, and its
+    time is read once: queries whose instant has come by then are due, too. Due queries run at both:
+    fast ones here, others in the pool's threads on snapshots of the same timestamp. A session gets
+    its round when the last of its own queries has ended, so a slow query holds back those who watch
+    it and no one else; while one runs, those sessions sit rounds out.
     """
 
     inbox: Mailbox[QueryMessage]
@@ -82,9 +92,13 @@ class QueryActor:
     durations: Durations
     runtime: Runtime
     outbox: Outbox
+    scheduler: Put[NextInstant]
     live: LiveQueries = field(factory=LiveQueries)
     watchers: dict[SessionKey, Watcher] = field(factory=dict[SessionKey, Watcher])
     frontier: Frontier = field(factory=Frontier)
+    instants: Instants = field(factory=Instants)
+    # The time of the newest round: clients have seen what was so by then.
+    now_ms: float = 0.0
     wanting: dict[SessionKey, Watcher] = field(factory=dict[SessionKey, Watcher])
     session_queries_max: int = 1000
     at: QueryMessage | Asked | None = None
@@ -96,6 +110,8 @@ class QueryActor:
     _newest_session: int = 0
     _early: dict[SessionKey, bool] = field(factory=dict[SessionKey, bool])
     _last_round: Round | None = None
+    # What the SchedulerActor was told last; NaN, which equals nothing, if it knows nothing.
+    _told_instant: float | None = nan
     beside: LiveRuns = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -107,6 +123,7 @@ class QueryActor:
             for message in await self.inbox.receive_batch(_MESSAGES_AT_ONCE):
                 self._handle(message)
             self.at = None
+            self._tell_instant()
             while self._can_begin() and await self._round():
                 # What was told is written out before it is worked out anew: under load, clients
                 # get every n-th state, and the loop has time for mutations.
@@ -114,6 +131,7 @@ class QueryActor:
                 for message in self.inbox.take(_MESSAGES_AT_ONCE):
                     self._handle(message)
                 self.at = None
+                self._tell_instant()
 
     def _handle(self, message: QueryMessage) -> None:
         self.at = message
@@ -129,12 +147,12 @@ class QueryActor:
                     # A newer run has a read set of its own, which is compared by itself.
                     if live is not None and live.ts == since_ts:
                         self.live.meet(live)
-            case RunEnded(ident, ts, run):
+            case RunEnded(ident, at, run):
                 # None if it was started by an actor that has failed since.
                 ended = self.beside.ended(ident)
                 if ended is not None and ident in self.live.by_id:  # Else nobody watches it.
                     self.at = Asked(*ended.key[:2])
-                    self._ended(ended, ts, run)
+                    self._ended(ended, at, run)
             case OpenSession():
                 self._open(message)
             case CloseSession(session):
@@ -145,6 +163,9 @@ class QueryActor:
                 self._change_identity(message)
             case CatchUp(session):
                 self._want(session)
+            case ClockPassed():
+                self._told_instant = nan
+                self._look_at_clock()
             case ReaderFreed():
                 pass  # A round is tried after any message.
             case StorageFailed(error):
@@ -228,6 +249,7 @@ class QueryActor:
 
     def _forget(self, live: LiveQuery) -> None:
         self.live.forget(live)
+        self.instants.put(live.id, None)
         for table in live.read_set:
             self._tell_unsubscribe(table, live)
 
@@ -283,23 +305,25 @@ class QueryActor:
         try:
             if ts > self.frontier.noticed_ts:
                 return False  # The commit's notice is on its way, and wakes us.
+            self._look_at_clock()
+            self.rounds += 1
+            at = Moment(ts, self.now_ms, self.rounds)
             fast, slow = self.beside.part(self.live.due.values(), ts)
-            waiting = self._begin_rounds(ts, [*fast, *(live for live, _ in slow)])
+            waiting = self._begin_rounds(at, [*fast, *(live for live, _ in slow)])
             for live, worker in slow:
                 self.live.due.pop(live.id, None)
-                self.beside.start(live, worker, ts)
-            self.rounds += 1
+                self.beside.start(live, worker, at)
             self._sliced_at = self.runtime.monotonic()
             for watcher in waiting:
                 if not watcher.waiting:
                     self._deliver(watcher)
             for live in fast:
-                await self._run_here(live, ts)
+                await self._run_here(live, at)
         finally:
             self.snapshot.end()
         return bool(fast) or bool(waiting)
 
-    def _begin_rounds(self, ts: CommitTs, runs: list[LiveQuery]) -> list[Watcher]:
+    def _begin_rounds(self, at: Moment, runs: list[LiveQuery]) -> list[Watcher]:
         """Begin a round for each session that is concerned and has nothing running from before."""
         chosen = {live.id for live in runs}
         concerned = dict(self.wanting)
@@ -311,39 +335,42 @@ class QueryActor:
                 blocked.update(live.watchers)
         begun: list[Watcher] = []
         for session, watcher in concerned.items():
-            if watcher.round_ts is not None or session in blocked:
+            if watcher.round_at is not None or session in blocked:
                 continue
-            watcher.begin_round(ts)
+            watcher.begin_round(at)
             self.wanting.pop(session, None)
             watcher.collect_stale(chosen)
             begun.append(watcher)
         for live in runs:
             for watcher in live.watchers.values():
-                if watcher.round_ts == ts:
+                if watcher.round_at is at:
                     watcher.waiting += 1
         return begun
 
-    async def _run_here(self, live: LiveQuery, ts: CommitTs) -> None:
-        call = live.call
+    async def _run_here(self, live: LiveQuery, at: Moment) -> None:
+        call, snapshot = live.call, self.snapshot
         self.at = Asked(*live.key[:2])
+        interrupt = snapshot.interrupt
         run = self.runner.query(
-            call.path, call.args, call.caller, self.snapshot, live.journal, self.snapshot.interrupt
+            call.path, call.args, call.caller, snapshot, live.journal, interrupt, at.now_ms
         )
-        self._ended(live, ts, run)
+        self._ended(live, at, run)
         self.at = None
         now = self.runtime.monotonic()
         if now - self._sliced_at > _SLICE_SECONDS:
             await trio.lowlevel.checkpoint()
             self._sliced_at = self.runtime.monotonic()
 
-    def _ended(self, live: LiveQuery, ts: CommitTs, run: QueryRun) -> None:
+    def _ended(self, live: LiveQuery, at: Moment, run: QueryRun) -> None:
         """Take over a run: subscribe to what it read, and give its result to who waits for it."""
         self.runs += 1
         live.runs += 1
         self.durations.learn(live.call.path, run.seconds)
         self.live.due.pop(live.id, None)
         live.running = live.met = False
-        live.ts = ts
+        live.ts = at.ts
+        if live.wakes_at is not None or run.wakes_at is not None:
+            self._wait_for(live, run.wakes_at, at)
         live.looked_at_identity = run.looked_at_identity
         result = _shared_result(run)
         is_new = live.result != result  # One that came out the same is not sent again.
@@ -360,7 +387,7 @@ class QueryActor:
                 self._forget(live)
                 return
         for watcher in list(live.watchers.values()):
-            if watcher.round_ts == ts and watcher.waiting:
+            if watcher.round_at is at and watcher.waiting:
                 watcher.collect(live)
                 watcher.waiting -= 1
                 if not watcher.waiting:
@@ -378,6 +405,39 @@ class QueryActor:
 
     def _tell_unsubscribe(self, table: TableName, live: LiveQuery) -> None:
         self.tables[table].put(Unsubscribe(live.id, self.frontier.tell(table)))
+
+    # --- The clock -------------------------------------------------------------------------------
+
+    def _look_at_clock(self) -> None:
+        """Read the time, once for all that run at it, and note the queries whose instant it is."""
+        now_ms = self.runtime.now_ns() / 1e6
+        if now_ms < self.now_ms:
+            if self.now_ms - now_ms < _NUDGE_MS:
+                # Clients have seen what was so then: time stands still until it has caught up.
+                now_ms = self.now_ms
+            else:
+                for ident in self.instants:
+                    self.live.meet(self.live.by_id[ident])
+        self.now_ms = now_ms
+        for ident in self.instants.take_due(now_ms):
+            self.live.meet(self.live.by_id[ident])
+
+    def _wait_for(self, live: LiveQuery, wakes_at: float | None, at: Moment) -> None:
+        """Take over which instant a query waits for after a run."""
+        live.wakes_at = wakes_at
+        self.instants.put(live.id, wakes_at)
+        if at.now_ms > self.now_ms and wakes_at is not None:
+            # The clock was set back while it ran: what it saw is yet to come.
+            self.live.meet(live)
+
+    def _tell_instant(self) -> None:
+        """Tell the SchedulerActor what to wait for, if that is another instant than before."""
+        earliest = self.instants.earliest
+        if earliest != self._told_instant:
+            self._told_instant = earliest
+            self.scheduler.put(NextInstant(earliest))
+
+    # --- Results ---------------------------------------------------------------------------------
 
     def _deliver(self, watcher: Watcher) -> None:
         done = watcher.finish_round(self._last_round)

@@ -32,11 +32,12 @@ class ReadWorker:
         """Say whether it is free for a function of this expected duration."""
         return not self.busy and (not self.express or seconds is None or seconds < EXPRESS_SECONDS)
 
-    def run(self, call: Call, journal: str | None, runner: Runner) -> QueryRun:
+    def run(
+        self, call: Call, journal: str | None, runner: Runner, now_ms: float | None = None
+    ) -> QueryRun:
         """In the worker's thread: run a query on the snapshot that is open."""
-        return runner.query(
-            call.path, call.args, call.caller, self.snapshot, journal, self.snapshot.interrupt
-        )
+        snapshot, interrupt = self.snapshot, self.snapshot.interrupt
+        return runner.query(call.path, call.args, call.caller, snapshot, journal, interrupt, now_ms)
 
 
 @define(kw_only=True)

@@ -8,6 +8,7 @@ import trio
 from attrs import define, field
 
 from flow_backend.auth.identity import Identity
+from flow_backend.functions.clock import Clock
 from flow_backend.functions.database import Database, WritableDatabase
 from flow_backend.functions.function import Function, Mutation, Query
 from flow_backend.functions.limits import Limits
@@ -15,7 +16,6 @@ from flow_backend.functions.outgoing import Outgoing
 from flow_backend.functions.scheduler import ActionScheduler, MutationScheduler
 from flow_backend.functions.seed import Seed
 from flow_backend.records import frozen
-from flow_backend.schema.document import Instant
 
 if TYPE_CHECKING:
     import httpx
@@ -52,17 +52,6 @@ class Auth:
         """The caller's verified identity, or None."""
         self.looked = True
         return self._identity
-
-
-@frozen
-class Clock:
-    """``ctx.clock``: time, which stands still within a call."""
-
-    _now: Instant
-
-    def now(self) -> Instant:
-        """The time at which this call began, ms since the epoch."""
-        return self._now
 
 
 @define

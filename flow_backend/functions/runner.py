@@ -26,13 +26,13 @@ from flow_backend.errors import (
     WrongKind,
 )
 from flow_backend.functions.budget import Budget
+from flow_backend.functions.clock import Clock
 from flow_backend.functions.context import (
     NOBODY,
     ActionClock,
     ActionCtx,
     Auth,
     Caller,
-    Clock,
     Log,
     MutationCtx,
     QueryCtx,
@@ -70,7 +70,9 @@ _BASE: Final = "flow_backend."
 class QueryRun:
     """How one run of a query ended, and what it depends on.
 
-    ``looked_at_identity`` says that the result is true for this identity only.
+    ``looked_at_identity`` says that the result is true for this identity only. ``wakes_at`` is the
+    earliest instant at which it may be another, in ms: infinite if only a clock that is set back
+    could change it, None if the run did not look at the clock.
     """
 
     result: Done | Refused
@@ -78,6 +80,7 @@ class QueryRun:
     journal: str | None
     looked_at_identity: bool
     seconds: float
+    wakes_at: float | None = None
 
 
 @frozen
@@ -205,14 +208,16 @@ class Runner:
         reader: Reader,
         journal: str | None = None,
         interrupt: Callable[[], None] = _nothing,
+        now_ms: float | None = None,
     ) -> QueryRun:
-        """Run a query at the reader's timestamp."""
+        """Run a query at the reader's timestamp; ``now_ms`` is its time, if that is to be given."""
         watch = self.stopwatch()
         reads = Reads()
         pages = Pages(journal)
         budget = Budget(self.limits)
         database = Database(self.app, reader, budget, reads, pages)
-        call = self._call(caller, budget, database, self.now_ms(), Seed(self.seed()))
+        now_ms = self.now_ms() if now_ms is None else now_ms
+        call = self._call(caller, budget, database, now_ms, Seed(self.seed()))
         result = self._run(call, path, args, Kind.QUERY, interrupt)
         return QueryRun(
             result,
@@ -220,6 +225,7 @@ class Runner:
             pages.journal if pages.used else None,
             call.auth.looked,
             watch.seconds(),
+            call.clock.wakes_at,
         )
 
     def mutation(

@@ -16,6 +16,7 @@ from flow_backend.actors.messages import (
     ChangeQueries,
     Committed,
     Invalidated,
+    NextInstant,
     OpenSession,
     QueryMessage,
     QueryResult,
@@ -226,6 +227,7 @@ def scene(
         durations=durations,
         runtime=runtime,
         outbox=Outbox(frames=FrameCache(sim_frame), runtime=runtime),
+        scheduler=Mailbox[NextInstant](1),
         frontier=Frontier(engine.storage.writer.last_ts),
     )
     return Scene(engine, number, list(touches), table, actor, worker)
