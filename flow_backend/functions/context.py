@@ -16,6 +16,7 @@ from flow_backend.functions.outgoing import Outgoing
 from flow_backend.functions.scheduler import ActionScheduler, MutationScheduler
 from flow_backend.functions.seed import Seed
 from flow_backend.records import frozen
+from flow_backend.schema.document import Instant
 
 if TYPE_CHECKING:
     import httpx
