@@ -21,6 +21,7 @@ from flow.schema import Delivery, Reminder, Task, WebhookAttempt
 from flow.settings import Settings, settings_of
 from flow.snooze import Preset
 from flow.snooze import snooze_presets as presets_now
+from flow.task_reminders import add_offset
 from flow_backend import (
     AppError,
     Date,
@@ -93,12 +94,19 @@ def create(
     rule: str | None = None,
     anchor: Literal["schedule", "done"] = "schedule",
     task: Id[Task] | None = None,
+    offset: str | None = None,
 ) -> Id[Reminder]:
     """Make a reminder: at a wall time, or at an instant; once, or by a rule.
 
     Without ``due_time`` it rings when reminders of whole days do. Without ``zone`` it follows the
-    home zone. What is past rings at once, and says how late it is.
+    home zone. What is past rings at once, and says how late it is. With ``task`` and ``offset`` it
+    rings that far from when the task is due, and moves with it.
     """
+    if offset is not None:
+        found = None if task is None else ctx.db.get(task)
+        if found is None:
+            raise AppError("A reminder with an offset belongs to a task: pass the id of one.")
+        return add_offset(ctx, found, offset)
     return make_reminder(
         ctx,
         title=title,

@@ -11,7 +11,7 @@ SETTINGS = {
     *("home_zone", "morning", "afternoon", "evening", "night", "workday_end", "all_day_reminder"),
     *("week_starts", "date_order", "quiet_from", "quiet_until", "webhook_url", "webhook_secret"),
 }
-REMINDER = {"due_date", "due_time", "zone", "at", "rule", "anchor", "task"}
+REMINDER = {"due_date", "due_time", "zone", "at", "rule", "anchor", "task", "offset"}
 # Path: kind, arguments that must be given, those that may be left out.
 FIXED: dict[str, tuple[Kind, set[str], set[str]]] = {
     "boards:create": (Kind.MUTATION, {"title"}, {"columns"}),

@@ -9,19 +9,10 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from flow.schema import (
-    Board,
-    Capture,
-    Delivery,
-    Note,
-    NoteVersion,
-    Reminder,
-    SettingsRow,
-    Task,
-    WebhookAttempt,
-)
+from flow import schema
+from flow.schema import Task
 from flow.task_reminders import add_offset, ended, moved, removed, set_for_task
-from flow_backend import Date, Id, Instant, MutationCtx, Time, mutation
+from flow_backend import Date, Document, Id, Instant, MutationCtx, Time, mutation
 from flow_backend.functions.registry import make_app
 from tests.flow.support import APP, Said
 from tests.flow.test_recurrence import BERLIN, NY, at, utc
@@ -77,9 +68,11 @@ def follow(
             removed(ctx, task)
 
 
-TABLES = (
-    *(Board, Capture, Delivery, Note, NoteVersion, Reminder, SettingsRow, Task, WebhookAttempt),
-)
+TABLES = [
+    each
+    for each in vars(schema).values()
+    if isinstance(each, type) and issubclass(each, Document) and each.__module__ == "flow.schema"
+]
 TASKS_APP = make_app("flow", TABLES, {**APP.functions, "test:follow": follow})
 
 
@@ -273,3 +266,53 @@ def test_too_many_or_wrong_ones_are_refused(time: Timeline, task: str) -> None:
     with pytest.raises(Said, match="-PT30M"):
         tell(time, task, "set", offsets=["soon"])
     assert time.rows("reminders") == []
+
+
+# --- By the functions of tasks
+
+
+def test_a_tasks_own_functions_take_its_reminders_along(time: Timeline, task: str) -> None:
+    time.do("tasks:set_due", task=task, due_date="2026-10-30", due_time="15:00")
+    made = time.do("reminders:create", title="-", task=task, offset="-PT30M")
+    assert time.do("reminders:create", title="-", task=task, offset="-PT30M") == made
+    assert waits(time) == {"-PT30M": "2026-10-30 18:30"}
+
+    time.do("tasks:set_due", task=task, due_date="2026-10-31", due_time="15:00")
+    assert waits(time) == {"-PT30M": "2026-10-31 18:30"}
+    time.do("people:change_settings", home_zone=BERLIN)
+    time.catch_up()
+    assert waits(time) == {"-PT30M": "2026-10-31 13:30"}
+    time.go("2026-10-31 13:30")
+    assert ringing(time) == [("Dentist", "2026-10-31 13:30")]
+    time.do("tasks:complete", task=task)
+    assert ringing(time) == []
+    time.do("tasks:remove", task=task)
+    assert time.rows("reminders") == []
+
+
+def test_a_repeating_task_rings_for_each_of_its_days(time: Timeline) -> None:
+    line = "Water plants every day 8am !30m"
+    made = time.do("tasks:quick_add", line=line, captured_at=time.now, zone=NY)
+
+    time.go("2026-10-29 11:30")
+    assert ringing(time) == [("Water plants", "2026-10-29 11:30")]
+    time.do("tasks:complete", task=made["id"])
+    assert ringing(time) == []
+    assert waits(time) == {"-PT30M": "2026-10-30 11:30"}
+    # Nobody does it for days: it is one task, and one ring, for its oldest open day.
+    time.go("2026-11-03 11:30")
+    assert ringing(time) == [("Water plants", "2026-10-30 11:30")]
+
+
+def test_a_line_becomes_a_reminder_that_rings(time: Timeline) -> None:
+    line = "remind me in 20 min to check the oven"
+    time.do("tasks:quick_add", line=line, captured_at=time.now, zone=NY)
+
+    time.go("2026-10-28 22:20")
+
+    assert ringing(time) == [("check the oven", "2026-10-28 22:20")]
+
+
+def test_an_offset_needs_a_task(time: Timeline) -> None:
+    with pytest.raises(Said, match="belongs to a task"):
+        time.do("reminders:create", title="-", offset="-PT30M")
