@@ -113,7 +113,7 @@ def roll_on(ctx: MutationCtx, task: Task) -> Task | None:
 
     Returns: the task as it is now; None if there is no next one, or it does not repeat.
     """
-    series = _series_of(ctx, task)
+    series = series_of_task(ctx, task)
     if series is None or task.due_date is None or task.repeat is None:
         return None
     now = ctx.clock.now()
@@ -164,7 +164,8 @@ def forget_completions(ctx: MutationCtx, task: Id[Task]) -> None:
         ctx.db.delete(each.id)
 
 
-def _series_of(ctx: MutationCtx, task: Task) -> Series | None:
+def series_of_task(ctx: MutationCtx, task: Task) -> Series | None:
+    """Give the repeat of a task, None if it has none."""
     if task.rule is None or task.repeat is None:
         return None
     return Series(

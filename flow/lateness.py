@@ -65,15 +65,31 @@ def ring_for(
         settings: for the quiet hours.
         even_at_night: whether it rings in quiet hours too.
     """
-    passed, count = ([waiting], 1) if series is None else begun_between(series, waiting, now)
+    if series is None:
+        return judge(waiting, 1, None, now, settings, repeats=False, even_at_night=even_at_night)
+    passed, count = begun_between(series, waiting, now)
     latest = passed[-1] if passed else waiting
-    after = None if series is None else next_occurrence(series, now)
+    after = next_occurrence(series, now)
+    return judge(latest, count, after, now, settings, repeats=True, even_at_night=even_at_night)
+
+
+def judge(
+    latest: Occurrence,
+    count: int,
+    after: Occurrence | None,
+    now: Instant,
+    settings: Settings,
+    *,
+    repeats: bool,
+    even_at_night: bool,
+) -> Ring:
+    """Say what becomes of the latest of ``count`` occurrences that have begun; see above."""
     late = max(0.0, now - latest.begins_at) / 1000
     is_late = late >= ON_TIME_SECONDS
     end = None if even_at_night else quiet_until(now, settings)
     how: How = "ring"
     if late > RINGS_SECONDS_MAX:
-        how = "silent" if series is None else "listed"
+        how = "listed" if repeats else "silent"
     elif end is not None:
         how = "listed" if after is not None and after.begins_at <= end else "hold"
     return Ring(

@@ -1,19 +1,34 @@
 """How reminders ring: the one job that waits for each, and what happens when its time has come."""
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
+from attrs import evolve
+
+from flow.due import series_of_task
 from flow.instants import offset_at, to_wall
-from flow.lateness import ON_TIME_SECONDS, RINGS_SECONDS_MAX, Ring, ring_for
-from flow.recurrence import Occurrence, Series, occurrence_at, occurrence_of
+from flow.lateness import ON_TIME_SECONDS, RINGS_SECONDS_MAX, Ring, judge, ring_for
+from flow.recurrence import Occurrence, Series, occurrence_at, occurrence_of, occurrences
+from flow.rules import read_rule
 from flow.schema import Delivery, DeliveryState, Reminder
 from flow.settings import Settings, settings_of
 from flow.snooze import quiet_until
 from flow.webhook import end_webhook, queue_webhook
-from flow_backend import Id, Instant, MutationCtx, ScheduledFunction, internal_mutation
+from flow_backend import (
+    Date,
+    Id,
+    Instant,
+    MutationCtx,
+    ScheduledFunction,
+    Time,
+    internal_mutation,
+)
 
 KEPT_DELIVERIES: Final = 20
 """How many of a reminder's deliveries are kept: a repeat would add to them for ever."""
 
+_RINGS_WALKED_MAX: Final = 2_000
 _DAY_MS: Final = 86_400_000.0
 _FARTHEST_MS: Final = 300 * _DAY_MS
 """A job is at most this far ahead; then it looks, and waits on."""
@@ -155,18 +170,55 @@ def _come(
     ctx: MutationCtx, row: Reminder, waiting: Occurrence, settings: Settings
 ) -> dict[str, Any]:
     """Ring for an occurrence, list it, or hold it. Returns: what changes of the reminder."""
-    series = series_of(row, settings) if row.anchor == "schedule" else None
-    found = ring_for(series, waiting, ctx.clock.now(), settings, even_at_night=_is_urgent(ctx, row))
+    now, urgent = ctx.clock.now(), _is_urgent(ctx, row)
+    moved_on: dict[str, Any] = {}
+    rings = rings_of_task(ctx, row, row.due_date, row.due_time, settings)
+    if rings is None:
+        series = series_of(row, settings) if row.anchor == "schedule" else None
+        found = ring_for(series, waiting, now, settings, even_at_night=urgent)
+    else:
+        # A task that nobody does still rings for each of its days.
+        latest, count, after = waiting, 1, None
+        for each in rings:
+            if each.begins_at > now:
+                after = each
+                break
+            latest, count = each, count + 1
+        found = judge(latest, count, after, now, settings, repeats=True, even_at_night=urgent)
+        if after is not None:
+            moved_on = {"due_date": after.date, "due_time": after.time, "at": None}
     # One is open at a time: the next one replaces what nobody acknowledged.
     close_open(ctx, row, "replaced")
     _deliver(ctx, row, found)
     return {
         **next_fields(found.next),
+        **moved_on,
         "open": None if found.how == "listed" else found.occurrence.key,
         "rang": found.occurrence.key,
         "held_until": found.at if found.how == "hold" else None,
         "snoozed_until": None,
     }
+
+
+def rings_of_task(
+    ctx: MutationCtx, row: Reminder, date: Date, time: Time | None, settings: Settings
+) -> Iterator[Occurrence] | None:
+    """Give when a reminder rings for the task's occurrences after the one at a date and time.
+
+    Returns: None if its task does not repeat by the calendar, or the reminder is at a fixed time.
+    """
+    task = None if row.task is None else ctx.db.get(row.task)
+    series = None if task is None or row.offset is None else series_of_task(ctx, task)
+    if series is None or series.anchor == "done" or "P" not in (row.offset or ""):
+        return None
+    if read_rule(series.rule).step_seconds is not None:
+        return None
+    zone, all_day, offset = series.zone, settings.all_day_reminder, row.offset or ""
+    since = occurrence_of(date, time, zone).begins_at
+    return (
+        evolve(each, begins_at=offset_at(offset, each.date, each.time, zone, all_day))
+        for each in islice(occurrences(series, since), 1, _RINGS_WALKED_MAX)
+    )
 
 
 def _is_urgent(ctx: MutationCtx, row: Reminder) -> bool:

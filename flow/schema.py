@@ -223,6 +223,7 @@ class Reminder(Document):
         next_date: the day of that, for when another zone makes it another instant.
         open: the occurrence that has rung, or is held or snoozed, and nobody acknowledged.
         rang: the occurrence that it rang for last.
+        base: the due time of its task that it was set by.
         held_until: the end of the quiet hours that keep it.
         closed: how many occurrences were closed by a repeat that counts from completion.
         wakes_at: the instant of ``job``, the one job that waits for it.
@@ -245,6 +246,7 @@ class Reminder(Document):
     next_at: Instant | None = None
     open: str | None = None
     rang: str | None = None
+    base: str | None = None
     snoozed_until: Instant | None = None
     held_until: Instant | None = None
     closed: int = 0

@@ -5,7 +5,14 @@ from typing import Final, Protocol
 
 from flow.instants import check_offset, offset_at, to_wall
 from flow.recurrence import Occurrence, occurrence_of
-from flow.ringing import close_open, end_reminder, next_fields, open_delivery, save
+from flow.ringing import (
+    close_open,
+    end_reminder,
+    next_fields,
+    open_delivery,
+    rings_of_task,
+    save,
+)
 from flow.schema import Reminder, Task
 from flow.settings import settings_of
 from flow_backend import AppError, Date, Id, Instant, MutationCtx, Time
@@ -134,26 +141,37 @@ def _make(ctx: MutationCtx, task: Dated, offset: str) -> Id[Reminder]:
 
 def _follow(ctx: MutationCtx, row: Reminder, task: Dated) -> None:
     found = None if task.completed_at is not None else _ring_of(ctx, row, task)
-    if found is not None and found.key in {row.open, row.rang}:
-        # It has rung for this due time, or is ringing: only its name may be another.
+    if found is not None and row.rang is not None and found.key in {row.rang, row.base}:
+        # It has rung for this due time, or a later day of it: only its name may be another.
         _rename(ctx, row, task.title)
+        ctx.db.patch(row.id, base=found.key)
         return
     close_open(ctx, row, "ended")
-    # A time that had passed when it was chosen does not ring. One that waits already may be late.
-    is_new = found is not None and found.key != row.occurrence
-    if found is None or task.due_date is None or (is_new and found.begins_at < ctx.clock.now()):
+    base = None if found is None else found.key
+    due_date, due_time, due_at = task.due_date, task.due_time, task.due_at
+    # A time that had passed when it was chosen does not ring, but the later days of a repeat do.
+    # One that waits already may be late.
+    now = ctx.clock.now()
+    if found is not None and found.key != row.occurrence and found.begins_at < now:
+        assert due_date is not None, task.id
+        later = rings_of_task(ctx, row, due_date, due_time, settings_of(ctx)) or ()
+        found = next((each for each in later if each.begins_at > now), None)
+        if found is not None:
+            due_date, due_time, due_at = found.date, found.time, None
+    if found is None or due_date is None:
         _rest(ctx, row)
         return
     save(
         ctx,
         row,
         title=task.title,
-        due_date=task.due_date,
-        due_time=task.due_time,
+        due_date=due_date,
+        due_time=due_time,
         zone=task.zone,
-        at=None if task.due_time is None else task.due_at,
+        at=None if due_time is None else due_at,
         open=None,
         rang=None,
+        base=base,
         snoozed_until=None,
         held_until=None,
         **next_fields(found),

@@ -299,9 +299,26 @@ def test_a_repeating_task_rings_for_each_of_its_days(time: Timeline) -> None:
     time.do("tasks:complete", task=made["id"])
     assert ringing(time) == []
     assert waits(time) == {"-PT30M": "2026-10-30 11:30"}
-    # Nobody does it for days: it is one task, and one ring, for its oldest open day.
-    time.go("2026-11-03 11:30")
-    assert ringing(time) == [("Water plants", "2026-10-30 11:30")]
+    # Nobody does it for days: it is one task, and rings for each of them all the same.
+    time.go("2026-11-03 12:30")
+    assert ringing(time) == [("Water plants", "2026-11-03 12:30")]
+    assert waits(time) == {"-PT30M": "2026-11-04 12:30"}
+    time.do("tasks:edit", task=made["id"], title="Water flowers")
+    assert ringing(time) == [("Water flowers", "2026-11-03 12:30")]
+    assert waits(time) == {"-PT30M": "2026-11-04 12:30"}
+    # After a downtime it rings once, for the last of them.
+    time.jump("2026-11-06 13:00")
+    time.catch_up()
+    [late] = time.query("reminders:ringing")
+    assert (late["occurrence"], late["missed"]) == ("2026-11-06 08:00", 3)
+    time.do("tasks:complete", task=made["id"])
+    assert ringing(time) == []
+    assert waits(time) == {"-PT30M": "2026-11-07 12:30"}
+    # Taken back, it is open since long ago, and rings for the days to come.
+    time.do("tasks:reopen", task=made["id"])
+    assert waits(time) == {"-PT30M": "2026-11-07 12:30"}
+    time.do("tasks:set_due", task=made["id"], due_date="2026-11-05", due_time="08:00")
+    assert waits(time) == {"-PT30M": "2026-11-07 12:30"}
 
 
 def test_a_line_becomes_a_reminder_that_rings(time: Timeline) -> None:
