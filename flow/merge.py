@@ -35,8 +35,7 @@ class _Sides:
 def merge_texts(base: str, theirs: str, mine: str, heading: str) -> Merged:
     """Merge two texts that were both made of ``base``.
 
-    What one side alone changed is taken. Lines that both added at one place are all kept, theirs
-    first. Where both changed the same words, mine stand in their place, and the other's lines below
+    What one side alone changed is taken. What both added at one place is all kept, theirs first. Where both changed the same words, mine stand in their place, and the other's lines below
     them in a quote under ``heading``. So every word that a side added is in the result, and of the
     words of ``base`` none is gone that both sides kept.
     """
@@ -117,10 +116,41 @@ def _settle_lines(sides: _Sides, heading: str, effort: Effort) -> Merged:
     base = "".join(sides.base)
     if not base.strip():
         return Merged("".join([*head, *_union(a, b, effort), *tail]), False)
-    words = _merge_words(base, "".join(a), "".join(b), effort)
-    below = quote(heading, a) if words.conflict else ""
-    text = _ended(words.text) + below
+    # What was kept twice before stands beside the lines: quoted again, with each save of two who
+    # go on typing, it would double.
+    quotes = _quotes(_Sides(_quoted(sides.base), _quoted(a), _quoted(b)), effort)
+    theirs = _unquoted(a)
+    words = _merge_words(
+        "".join(_unquoted(sides.base)), "".join(theirs), "".join(_unquoted(b)), effort
+    )
+    known = all(f"> {line}" in quotes for line in theirs if line.strip())
+    below = quote(heading, theirs) if words.conflict and not known else ""
+    text = _ended(words.text) + "".join(quotes) + below
     return Merged("".join([*head, text, *tail]), words.conflict)
+
+
+def _quoted(lines: list[str]) -> list[str]:
+    return [line for line in lines if line.startswith(">")]
+
+
+def _unquoted(lines: list[str]) -> list[str]:
+    """Give the lines between quotes, without the empty ones that keep them apart."""
+    around = ["", *lines, ""]
+    return [
+        line
+        for before, line, after in zip(around, lines, around[2:], strict=False)
+        if not line.startswith(">")
+        and (line.strip() or not (before.startswith(">") or after.startswith(">")))
+    ]
+
+
+def _quotes(sides: _Sides, effort: Effort) -> list[str]:
+    """Merge quoted lines: what either side put in, without what either took out."""
+    base = set(sides.base)
+    gone = (base - set(sides.theirs)) | (base - set(sides.mine))
+    kept = [line for line in _union(sides.theirs, sides.mine, effort) if line not in gone]
+    apart = [f"\n{line}" if line.startswith("> **") else line for line in kept]
+    return [*apart, "\n"] if kept else []
 
 
 def _merge_words(base: str, theirs: str, mine: str, effort: Effort) -> Merged:
@@ -136,6 +166,8 @@ def _merge_words(base: str, theirs: str, mine: str, effort: Effort) -> Merged:
             continue
         head, a, b, tail = _apart(group.theirs, group.mine)
         one = _one_of(a, b)
+        if one is None and not "".join(group.base).strip():
+            one = [*a, " ", *b]  # Both put words in here: they stand side by side.
         conflict |= one is None
         parts += [*head, *(b if one is None else one), *tail]
     return Merged("".join(parts), conflict)
@@ -169,7 +201,8 @@ def _union(a: list[str], b: list[str], effort: Effort) -> list[str]:
 
 def quote(heading: str, lines: list[str]) -> str:
     """Make a quote in Markdown, apart from what stands around it by empty lines."""
-    quoted = "".join(f"> {line}" if line.strip() else ">\n" for line in lines)
+    inner = "".join(lines).strip("\n").split("\n")
+    quoted = "".join(f"> {line}\n" if line.strip() else ">\n" for line in inner)
     return f"\n> **{heading}**\n>\n{quoted}\n"
 
 

@@ -162,6 +162,24 @@ def test_words_changed_on_both_sides_are_both_kept(flow: Flow) -> None:
     assert "<blockquote>\n<p><strong>Also written" in flow.query("notes:get", note=ident)["html"]
 
 
+def test_what_is_kept_twice_is_not_kept_twice_again(flow: Flow) -> None:
+    """Two who go on typing over the same word: quotes of quotes would double with each save."""
+    base = "first word of a line\n"
+    ident = flow.do("notes:create", body=base)
+    bases = [1, 1]
+    for number in range(12):
+        for who in (0, 1):
+            text = base.replace("word", "ab"[who] * 3 + str(number))
+            done = flow.do("notes:edit", note=ident, base=bases[who], body=text)
+            bases[who] = done["base"]
+
+    text = body(flow, ident)
+
+    assert "> >" not in text
+    assert len(text) < 25 * 80
+    assert all(f"{name * 3}{number}" in text for name in "ab" for number in (10, 11))
+
+
 def test_titles_and_tags_merge_too(flow: Flow) -> None:
     ident = flow.do("notes:create", title="The plan", tags=["a", "b"])
     flow.do("notes:edit", note=ident, base=1, title="The big plan", tags=["a", "c"])
