@@ -35,8 +35,9 @@ class _Sides:
 def merge_texts(base: str, theirs: str, mine: str, heading: str) -> Merged:
     """Merge two texts that were both made of ``base``.
 
-    What one side alone changed is taken. What both added at one place is all kept, theirs first. Where both changed the same words, mine stand in their place, and the other's lines below
-    them in a quote under ``heading``. So every word that a side added is in the result, and of the
+    What one side alone changed is taken. What both added at one place is all kept, theirs first.
+    Where both changed the same words, mine stand in their place, and the other's lines below them
+    in a quote under ``heading``. So every word that a side added is in the result, and of the
     words of ``base`` none is gone that both sides kept.
     """
     settled = _settle_whole(base, theirs, mine)
