@@ -1,41 +1,17 @@
 // Two windows on one board: what is done in the first is seen in the second.
 // Usage: node windows.mjs CHROMIUM MODULES URL BOARD TASK COLUMN PICTURES. Prints one line of JSON.
-import { createRequire } from "node:module";
+import { DESKTOP, PHONE, start } from "./chromium.mjs";
 
-const [chromiumPath, modules, url, board, task, column, pictures] = process.argv.slice(2);
-const { chromium } = createRequire(`${modules}/`)("playwright-core");
-
-const browser = await chromium.launch({
-  executablePath: chromiumPath,
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-  ],
-});
-const problems = [];
-
-async function open(name, options) {
-  const context = await browser.newContext(options);
-  const page = await context.newPage();
-  page.on("pageerror", (error) => problems.push(`${name}: ${error.message}`));
-  page.on("console", (message) => {
-    if (message.type() === "error") problems.push(`${name}: ${message.text()}`);
-  });
-  await page.goto(`${url}/#/board/${board}`);
-  await page.locator(card).waitFor();
-  return page;
-}
+const [chromium, modules, url, board, task, column, pictures] = process.argv.slice(2);
+const { browser, problems, open } = await start(chromium, modules);
+const address = `${url}/#/board/${board}`;
 
 const card = `[data-task-id="${task}"]`;
 const there = `[data-column-key="${column}"] ${card}`;
-const first = await open("first", { viewport: { width: 1280, height: 800 } });
-const second = await open("second", { viewport: { width: 1280, height: 800 }, colorScheme: "dark" });
-const phone = await open("phone", { viewport: { width: 390, height: 844 }, hasTouch: true });
+const first = await open("first", address, DESKTOP);
+const second = await open("second", address, { ...DESKTOP, colorScheme: "dark" });
+const phone = await open("phone", address, PHONE);
+for (const page of [first, second, phone]) await page.locator(card).waitFor();
 
 // A real drag: the pointer goes down on the card, and up over the other column.
 const from = await first.locator(card).boundingBox();

@@ -95,18 +95,18 @@ const SettingsFields = ({ settings, onClose }: FieldsProps) => {
           </select>
         </label>
         <label>
-          5/1 means
+          5/1 is
           <select
             className="field"
             value={form.date_order}
             onChange={(event) => set({ date_order: event.target.value === "dmy" ? "dmy" : "mdy" })}
           >
-            <option value="mdy">May 1, month first</option>
-            <option value="dmy">5 January, day first</option>
+            <option value="mdy">May 1</option>
+            <option value="dmy">5 January</option>
           </select>
         </label>
       </Group>
-      <Group title="When these words mean">
+      <Group title="Parts of the day">
         {DAY_PARTS.map(({ name, label }) => (
           <TimeField
             key={name}
@@ -160,14 +160,16 @@ const SettingsFields = ({ settings, onClose }: FieldsProps) => {
           {refused}
         </p>
       )}
-      <DialogButtons>
-        <button type="button" className="button" onClick={onClose}>
-          Cancel
-        </button>
-        <button type="submit" className="button" data-kind="primary" disabled={saving}>
-          Save
-        </button>
-      </DialogButtons>
+      <div className={styles.foot}>
+        <DialogButtons>
+          <button type="button" className="button" onClick={onClose}>
+            Cancel
+          </button>
+          <button type="submit" className="button" data-kind="primary" disabled={saving}>
+            Save
+          </button>
+        </DialogButtons>
+      </div>
     </form>
   );
 };
