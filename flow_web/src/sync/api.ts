@@ -53,6 +53,9 @@ export type Task = {
   rule: string | null;
 };
 
+/** When a task that repeats is due next; `at`: when it turns overdue. */
+export type NextDue = { date: DateText; at: number };
+
 /** The tasks of one day. */
 export type Day = { date: DateText; tasks: Task[] };
 
@@ -104,7 +107,7 @@ export type QuickAddView = {
   project: string | null;
   labels: string[];
   reminders: string[] | null;
-  body: string | null;
+  body: string;
   hints: Hint[];
   warnings: string[];
   spans: Span[];
@@ -238,7 +241,7 @@ export const api = {
       TaskArgs & { title?: string; body?: string; labels?: string[] },
       null
     >("tasks:edit"),
-    complete: makeFunctionReference<"mutation", TaskArgs, null>("tasks:complete"),
+    complete: makeFunctionReference<"mutation", TaskArgs, NextDue | null>("tasks:complete"),
     reopen: makeFunctionReference<"mutation", TaskArgs, null>("tasks:reopen"),
     remove: makeFunctionReference<"mutation", TaskArgs, null>("tasks:remove"),
     quickAdd: makeFunctionReference<
@@ -256,9 +259,7 @@ export const api = {
     upcoming: makeFunctionReference<"query", { days?: number }, Day[]>("tasks:upcoming"),
   },
   captureBar: {
-    preview: makeFunctionReference<"query", CapturedLine & { board?: BoardId }, QuickAddView>(
-      "capture_bar:preview",
-    ),
+    preview: makeFunctionReference<"query", CapturedLine, QuickAddView>("capture_bar:preview"),
   },
   captures: {
     add: makeFunctionReference<"mutation", CapturedLine & { key: string }, CaptureId>(

@@ -92,7 +92,7 @@ export const makeReading = (
   project: null,
   labels: [],
   reminders: null,
-  body: null,
+  body: "",
   hints: [],
   warnings: [],
   spans: [],

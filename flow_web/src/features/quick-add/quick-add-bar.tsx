@@ -32,7 +32,7 @@ export const QuickAddBar = ({ board, onOpen }: QuickAddBarProps) => {
   const [draft, setDraft] = useState(EMPTY);
   const [focused, setFocused] = useState(false);
   const [pasted, setPasted] = useState<readonly string[] | null>(null);
-  const reading = useReading(draft, board?._id);
+  const reading = useReading(draft);
   const add = useQuickAdd({ board: board?._id, onOpen });
   useSpoken(reading, focused);
 

@@ -3,7 +3,7 @@ import { useConvex } from "convex/react";
 import { useEffect, useState } from "react";
 
 import { api } from "../../sync/api";
-import type { BoardId, Hint, QuickAddView, Span } from "../../sync/api";
+import type { Hint, QuickAddView, Span } from "../../sync/api";
 import { deviceZone } from "../../sync/device";
 import { carry, inDraft, lineOf, openHints } from "./draft";
 import type { Draft } from "./draft";
@@ -19,7 +19,7 @@ export type Reading = {
 };
 
 /** Return the last reading, with its ranges where they are in the draft by now. */
-export const useReading = (draft: Draft, board: BoardId | undefined): Reading | undefined => {
+export const useReading = (draft: Draft): Reading | undefined => {
   const client = useConvex();
   const [read, setRead] = useState<Reading>();
   const empty = draft.text.trim() === "";
@@ -31,8 +31,7 @@ export const useReading = (draft: Draft, board: BoardId | undefined): Reading | 
     // An answer counts only while its line is still the one that is shown.
     let current = true;
     const ask = async () => {
-      const line = { line: lineOf(draft), captured_at: Date.now(), zone: deviceZone() };
-      const args = board === undefined ? line : { ...line, board };
+      const args = { line: lineOf(draft), captured_at: Date.now(), zone: deviceZone() };
       try {
         const view = await client.query(api.captureBar.preview, args);
         if (current) {
@@ -48,7 +47,7 @@ export const useReading = (draft: Draft, board: BoardId | undefined): Reading | 
       current = false;
       clearTimeout(timer);
     };
-  }, [board, client, draft, empty]);
+  }, [client, draft, empty]);
 
   if (read === undefined || empty || read.text === draft.text) {
     return empty ? undefined : read;

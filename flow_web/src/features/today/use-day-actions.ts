@@ -35,11 +35,8 @@ export const useDayActions = (): DayActions => {
         client
           .mutation(api.tasks.complete, { task: task._id }, { optimisticUpdate })
           .catch(explain(task));
-        if (task.rule) {
-          announce(`${task.title} completed, it comes again`);
-        } else {
-          toast(`“${task.title}” completed.`, { label: "Undo", run: () => reopen(task) });
-        }
+        const again = task.rule ? " It comes again." : "";
+        toast(`“${task.title}” completed.${again}`, { label: "Undo", run: () => reopen(task) });
       },
       reschedule: (task, when, today) => {
         const due = { due_date: when?.date ?? null, due_time: when?.time ?? null };
