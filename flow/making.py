@@ -94,8 +94,13 @@ def make_item(
 
 
 def _in_its_zone(ctx: MutationCtx, item: QuickAdd, zone: str | None) -> QuickAdd:
-    """Keep the zone in which a time was meant: a traveller's "5pm" is that of where they are."""
+    """Keep the zone in which a time was meant: a traveller's "5pm" is that of where they are.
+
+    What is an instant first ("in 3 hours") moves nowhere, wherever home will be.
+    """
     home = settings_of(ctx).home_zone
+    if item.elapsed and item.zone is None:
+        return evolve(item, zone=zone if zone is not None and is_zone(zone) else home)
     if item.due_time is None or item.zone is not None or zone is None or not is_zone(zone):
         return item
     return item if zone == home else evolve(item, zone=zone)
@@ -224,8 +229,8 @@ def _column_of(board: Board, section: str | None, warnings: list[str]) -> str:
 
 def _instant_if_needed(ctx: MutationCtx, item: QuickAdd) -> Instant | None:
     """Give the instant if the wall time alone does not say it: the second 01:30 of a night."""
-    if item.due_at is None or item.due_date is None:
-        return None
+    if item.due_at is None or item.due_date is None or item.elapsed:
+        return item.due_at
     zone = item.zone or settings_of(ctx).home_zone
     usual = to_instant(wall_of(item.due_date, item.due_time), zone)
     return None if usual == item.due_at else item.due_at

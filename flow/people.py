@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from flow.schema import SettingsRow
 from flow.settings import Settings, checked_zone, settings_of, settings_row
-from flow.zone_moves import reminders_moved
+from flow.zone_moves import reminders_moved, tasks_moved
 from flow_backend import AppError, MutationCtx, QueryCtx, Time, mutation, query
 
 URL_MAX: Final = 2_000
@@ -79,12 +79,16 @@ def _save(ctx: MutationCtx, changes: dict[str, object]) -> None:
     if not changes:
         return
     row = settings_row(ctx)
+    if row is not None:
+        changes = {name: new for name, new in changes.items() if getattr(row, name) != new}
     if row is None:
         ctx.db.insert(SettingsRow(**cast("Any", changes)))
     else:
         ctx.db.patch(row.id, **changes)
     if changes.keys() & {"home_zone", "all_day_reminder"}:
         reminders_moved(ctx)
+    if "home_zone" in changes:
+        tasks_moved(ctx)
 
 
 def _checked_time(name: str, value: Time) -> Time:

@@ -17,6 +17,7 @@ from flow.due import (
     roll_back,
     roll_on,
 )
+from flow.due_lists import Day, Today, overdue_tasks, tasks_today, tasks_upcoming
 from flow.making import Made, made_before, make_item, read_line
 from flow.places import find_gap, last_rank, spread_if_long
 from flow.rank import rank_between
@@ -62,6 +63,30 @@ def list_tasks(ctx: QueryCtx, board: Id[Board]) -> list[Task]:
 def get(ctx: QueryCtx, task: Id[Task]) -> Task | None:
     """Give a task, or null if there is none."""
     return ctx.db.get(task)
+
+
+@query
+def overdue(ctx: QueryCtx) -> list[Task]:
+    """Give the open tasks whose time has passed, the longest overdue first; at most 1,000.
+
+    The list changes by itself: it is run again when the next task's instant passes.
+    """
+    return overdue_tasks(ctx)
+
+
+@query
+def today(ctx: QueryCtx) -> Today:
+    """Give what is still due today, by its time; what is overdue already is not in it.
+
+    The day is that of the home zone, and turns by itself at midnight there.
+    """
+    return tasks_today(ctx)
+
+
+@query
+def upcoming(ctx: QueryCtx, days: int = 7) -> list[Day]:
+    """Give what is due from tomorrow on, by its day; days without a task are left out."""
+    return tasks_upcoming(ctx, days)
 
 
 @query

@@ -1,13 +1,40 @@
-"""What another home zone does to reminders."""
+"""What another home zone does to tasks and reminders."""
 
 from typing import Final
 
+from flow.instants import due_at
 from flow.ringing import save, waiting_of
-from flow.schema import Reminder
+from flow.schema import Reminder, Task
 from flow.settings import settings_of
 from flow_backend import MutationCtx, PaginationOptions, internal_mutation
 
 MOVED_AT_ONCE: Final = 200
+
+
+def tasks_moved(ctx: MutationCtx) -> None:
+    """Derive anew when tasks are due that belong to no zone: the home zone is another.
+
+    Their dates and times stay as they are. It is done right after, piece by piece.
+    """
+    ctx.scheduler.run_after(0, move_more_tasks, cursor=None)
+
+
+@internal_mutation
+def move_more_tasks(ctx: MutationCtx, cursor: str | None) -> None:
+    """Go on with :func:`tasks_moved`."""
+    zone = settings_of(ctx).home_zone
+    options = PaginationOptions(num_items=MOVED_AT_ONCE, cursor=cursor)
+    # By creation, an order that does not change while this goes through it. Those that are done are
+    # moved too, since they may be reopened.
+    page = ctx.db.scan(Task).paginate(options)
+    for task in page.page:
+        if task.due_date is None or task.zone is not None:
+            continue
+        due = due_at(task.due_date, task.due_time, zone)
+        if due != task.due_at:
+            ctx.db.patch(task.id, due_at=due)
+    if not page.is_done:
+        ctx.scheduler.run_after(0, move_more_tasks, cursor=page.continue_cursor)
 
 
 def reminders_moved(ctx: MutationCtx) -> None:

@@ -47,6 +47,7 @@ class _Due:
     time: Time | None = None
     zone: str | None = None
     at: Instant | None = None
+    elapsed: bool = False
     duration: str | None = None
     rule: str | None = None
     anchor: Anchor = "schedule"
@@ -275,6 +276,7 @@ def _item(
         due_time=due.time,
         zone=due.zone,
         due_at=due.at,
+        elapsed=due.elapsed,
         duration=due.duration,
         rule=due.rule,
         anchor=due.anchor,
@@ -350,7 +352,7 @@ def _due(reading: _Reading) -> _Due:
 def _single_due(reading: _Reading, when: When | None, hour: Hour | None) -> _Due:
     now = reading.now
     if when is not None and when.at is not None:
-        return _Due(date=when.date, time=when.time, at=when.at)
+        return _Due(date=when.date, time=when.time, at=when.at, elapsed=True)
     zone = None if hour is None else hour.zone
     if when is None:
         if hour is None:
@@ -413,7 +415,13 @@ def _first_due(
     begins = found.begins_at if found.time is not None else None
     at_minute = found.time.replace(second=0, microsecond=0) if found.time is not None else None
     return _Due(
-        date=found.date, time=at_minute, zone=zone, at=begins, rule=rule, anchor=repeat.anchor
+        date=found.date,
+        time=at_minute,
+        zone=zone,
+        at=begins,
+        elapsed=repeat.frequency in {"HOURLY", "MINUTELY"},
+        rule=rule,
+        anchor=repeat.anchor,
     )
 
 

@@ -31,6 +31,7 @@ class QuickAdd:
         due_date, due_time: when it is due, on the wall; without a time it is due all of the day.
         zone: an IANA name, only if one was typed; else the writer's own.
         due_at: the instant, if there is a time.
+        elapsed: whether the instant came first ("in 3 hours") and the wall time follows from it.
         duration: ISO 8601, such as ``PT90M``.
         rule: the body of an RRULE; ``anchor`` says what it counts from.
         reminders: offsets before due or wall times; None for the usual, empty for none at all.
@@ -44,6 +45,7 @@ class QuickAdd:
     due_time: Time | None = None
     zone: str | None = None
     due_at: Instant | None = None
+    elapsed: bool = False
     duration: str | None = None
     rule: str | None = None
     anchor: Anchor = "schedule"

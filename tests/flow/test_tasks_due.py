@@ -302,3 +302,111 @@ def test_a_preview_shows_what_would_be_made(dated: Timeline) -> None:
         ("#Home", "Home"),
     ]
     assert dated.query("boards:list") == []
+
+
+def test_another_home_zone_moves_what_belongs_to_none(dated: Timeline) -> None:
+    """Dates and times stay, their instants are those of the new home; the others stay put."""
+    board = a_board(dated)
+    many = [
+        dated.do("tasks:add", board=board, title=str(n), due_date="2026-11-10", due_time="08:00")
+        for n in range(201)
+    ]
+    day = dated.do("tasks:add", board=board, title="Day", due_date="2026-11-10")
+    fixed = dated.do(
+        "tasks:add",
+        board=board,
+        title="Fixed",
+        due_date="2026-11-10",
+        due_time="08:00",
+        zone=NEW_YORK,
+    )
+    soon = dated.do("tasks:quick_add", line="Oven in 3 hours", captured_at=NOW, zone=NEW_YORK)
+
+    dated.do("people:change_settings", home_zone="Europe/Berlin")
+    dated.catch_up()
+
+    def due(task: str) -> float:
+        return float(dated.query("tasks:get", task=task)["due_at"])
+
+    assert {due(task) for task in many} == {at("2026-11-10T08:00", "Europe/Berlin")}
+    assert due(day) == at("2026-11-11T00:00", "Europe/Berlin")
+    assert due(fixed) == at("2026-11-10T08:00")
+    assert due(soon["id"]) == NOW + 3 * 3_600_000
+
+
+# --- Lists
+
+
+def titles(flow: Timeline, path: str) -> list[str]:
+    return [task["title"] for task in flow.query(path)]
+
+
+def test_what_is_due_moves_from_list_to_list_as_time_passes(dated: Timeline) -> None:
+    """A task is upcoming, then of today, then overdue, and in one of them at a time."""
+    board = a_board(dated)
+    for title, date, time in [
+        ("yesterday", "2026-10-27", None),
+        ("this morning", "2026-10-28", "08:00"),
+        ("tonight", "2026-10-28", "21:00"),
+        ("some time today", "2026-10-28", None),
+        ("first thing tomorrow", "2026-10-29", "00:00"),
+        ("tomorrow", "2026-10-29", None),
+        ("in a week", "2026-11-04", "09:00"),
+        ("later", "2026-11-05", None),
+    ]:
+        dated.do("tasks:add", board=board, title=title, due_date=date, due_time=time)
+    dated.do("tasks:add", board=board, title="never")
+    done = dated.do("tasks:add", board=board, title="done", due_date="2026-10-28")
+    dated.do("tasks:complete", task=done)
+
+    def lists() -> tuple[list[str], list[str], dict[str, list[str]]]:
+        today = dated.query("tasks:today")
+        soon = dated.query("tasks:upcoming")
+        return (
+            titles(dated, "tasks:overdue"),
+            [task["title"] for task in today["tasks"]],
+            {day["date"]: [task["title"] for task in day["tasks"]] for day in soon},
+        )
+
+    assert lists() == (
+        ["yesterday", "this morning"],
+        ["tonight", "some time today"],
+        {"2026-10-29": ["first thing tomorrow", "tomorrow"], "2026-11-04": ["in a week"]},
+    )
+    dated.clock[0] = at("2026-10-28T21:00")
+    assert lists()[0] == ["yesterday", "this morning", "tonight"]
+    assert lists()[1] == ["some time today"]
+    dated.clock[0] = at("2026-10-29T00:00")
+    assert lists() == (
+        ["yesterday", "this morning", "tonight", "some time today", "first thing tomorrow"],
+        ["tomorrow"],
+        {"2026-11-04": ["in a week"], "2026-11-05": ["later"]},
+    )
+
+
+def test_a_day_is_that_of_home(dated: Timeline) -> None:
+    """What is due tonight in New York is due tomorrow in Berlin, for whoever lives there."""
+    board = a_board(dated)
+    dated.do(
+        "tasks:add",
+        board=board,
+        title="Call",
+        due_date="2026-10-28",
+        due_time="21:00",
+        zone=NEW_YORK,
+    )
+
+    before = dated.query("tasks:today")["tasks"]
+    dated.do("people:change_settings", home_zone="Europe/Berlin")
+    dated.catch_up()
+    [day] = dated.query("tasks:upcoming")
+
+    assert [task["title"] for task in before] == ["Call"]
+    assert dated.query("tasks:today")["tasks"] == []
+    assert day["date"] == "2026-10-29"
+
+
+def test_days_are_asked_for_in_reason(dated: Timeline) -> None:
+    """None, and more than a year, are mistakes."""
+    with pytest.raises(Said, match="1 to 366"):
+        dated.query("tasks:upcoming", days=0)
