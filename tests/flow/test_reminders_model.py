@@ -168,6 +168,6 @@ class Reminders(RuleBasedStateMachine):
 @pytest.mark.slow
 def test_f8_any_history_of_reminders() -> None:
     Reminders.TestCase.settings = settings(
-        max_examples=cases(200, 3_000), stateful_step_count=25, deadline=None
+        max_examples=cases(120, 3_000), stateful_step_count=25, deadline=None
     )
     Reminders.TestCase().runTest()
