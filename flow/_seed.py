@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from hashlib import blake2b
 from json import JSONDecodeError, dumps, loads
 from pathlib import Path
@@ -32,12 +32,19 @@ class SeedError(Exception):
 
 @frozen(kw_only=True)
 class TaskInFile:
-    """A task; its place is its place in the file."""
+    """A task; its place is its place in the file.
+
+    Attributes:
+        in_days: when it is due, counted from the day on which the file is loaded; it may be past.
+        time: on the wall at home, such as ``17:00``; None is all of that day.
+    """
 
     title: str
     body: str = ""
     labels: list[str] = field(factory=list[str])
     completed: bool = False
+    in_days: int | None = None
+    time: str | None = None
 
 
 @frozen(kw_only=True)
@@ -222,8 +229,7 @@ class Server:
     def _seed_reminders(self, reminders: list[ReminderInFile]) -> int:
         """Add the reminders whose titles are missing. Returns: how many those were."""
         there = self._count("reminders:list")
-        zone = self._query("people:settings")["home_zone"]
-        today = datetime.now(ZoneInfo(zone)).date()
+        today = self._today()
         for each in reminders:
             if there[each.title] > 0:
                 continue
@@ -262,8 +268,15 @@ class Server:
         """Add a task that stands for the ``time``-th time in the file: twice is two tasks."""
         text = {"title": task.title, "body": task.body, "labels": task.labels}
         made = self._mutate("tasks:add", time, board=board, column=column, **text)
-        if task.completed and self._query("tasks:get", task=made) is not None:
+        if self._query("tasks:get", task=made) is None:
+            return  # It was added before, and somebody has removed it.
+        if task.completed:
             self._mutate("tasks:complete", task=made)
+        if task.in_days is not None:
+            day = self._today() + timedelta(days=task.in_days)
+            due = {"due_date": day.isoformat(), "due_time": task.time}
+            # Without a key: said again, tomorrow, it is another date.
+            self._call("mutation", "tasks:set_due", {"task": made, **due}, {})
 
     def _ids_of_boards(self) -> dict[str, str]:
         return {
@@ -273,6 +286,9 @@ class Server:
 
     def _titles(self, board: str) -> Counter[str]:
         return Counter(task["title"] for task in self._query("tasks:list", board=board))
+
+    def _today(self) -> date:
+        return datetime.now(ZoneInfo(self._query("people:settings")["home_zone"])).date()
 
     def _count(self, path: str) -> Counter[str]:
         return Counter(each["title"] for each in self._query(path))

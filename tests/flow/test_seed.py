@@ -86,6 +86,14 @@ def test_seed_loads_the_workspace_once(url: str, tmp_path: Path) -> None:
     ]
     assert [note["pinned"] for note in query(url, "notes:list")] == [True, False, False, False]
     assert [each["text"] for each in query(url, "captures:list")] == workspace.captures
+    due = [task for board in boards for column in board.columns for task in column.tasks]
+    dated = [task.title for task in due if task.in_days is not None]
+    pages = [
+        *query(url, "tasks:overdue"),
+        *query(url, "tasks:today")["tasks"],
+        *(task for day in query(url, "tasks:upcoming", days=30) for task in day["tasks"]),
+    ]
+    assert sorted(task["title"] for task in pages) == sorted(dated)
     in_order = sorted(workspace.reminders, key=lambda each: each.in_days)
     assert [r["title"] for r in query(url, "reminders:list")] == [r.title for r in in_order]
     last = query(url, "boards:list")[-1]["_id"]
