@@ -81,6 +81,7 @@ def time() -> Iterator[Timeline]:
     """Give Flow on the evening of 28 October 2026, at home in New York."""
     with open_timeline("2026-10-28 22:00", TASKS_APP) as opened:
         opened.do("people:change_settings", home_zone=NY)
+        opened.catch_up()  # Another home zone moves tasks, piece by piece.
         yield opened
 
 
