@@ -17,7 +17,7 @@ DAY: Final = 86_400
 
 _STEP: Final = 900
 """Offsets are looked at this often: no zone has ever had two changes so close together."""
-_REACH: Final = DAY + 2 * HOUR
+REACH: Final = DAY + 2 * HOUR
 """What a day, however long, does not reach beyond on either side of any of its instants."""
 
 
@@ -30,7 +30,7 @@ class Span:
 
 
 @frozen
-class _Piece:
+class Piece:
     """A span in which a zone keeps one offset from UTC; all in whole seconds."""
 
     start: int
@@ -62,8 +62,8 @@ def _span(now: int, unit: int, zone: str | None) -> Span:
     if zone is None:
         start = now - now % unit
         return Span(start * 1000.0, (start + unit) * 1000.0)
-    reach = _REACH if unit == DAY else unit
-    pieces = _pieces(zone_of(zone), now - reach, now + reach)
+    reach = REACH if unit == DAY else unit
+    pieces = pieces_of(zone_of(zone), now - reach, now + reach)
     [here] = [each for each in pieces if each.start <= now < each.stop]
     start = now - (now + here.offset) % unit
     stop = start + unit
@@ -80,15 +80,16 @@ def _span(now: int, unit: int, zone: str | None) -> Span:
     return Span(first * 1000.0, end * 1000.0)
 
 
-def _of_date(piece: _Piece, date: int) -> tuple[int, int] | None:
+def _of_date(piece: Piece, date: int) -> tuple[int, int] | None:
     """Give the part of a piece that has this date, counted in days from the epoch."""
     start = max(piece.start, date * DAY - piece.offset)
     stop = min(piece.stop, (date + 1) * DAY - piece.offset)
     return (start, stop) if start < stop else None
 
 
-def _pieces(zone: "ZoneInfo", start: int, stop: int) -> list[_Piece]:
-    pieces: list[_Piece] = []
+def pieces_of(zone: "ZoneInfo", start: int, stop: int) -> list[Piece]:
+    """Part a span of instants, in seconds, where a zone's offset from UTC changes."""
+    pieces: list[Piece] = []
     begun, offset, at = start, _offset(zone, start), start
     while at < stop:
         after = min(at + _STEP, stop)
@@ -100,10 +101,10 @@ def _pieces(zone: "ZoneInfo", start: int, stop: int) -> list[_Piece]:
                     low = middle
                 else:
                     high = middle
-            pieces.append(_Piece(begun, high, offset))
+            pieces.append(Piece(begun, high, offset))
             begun, offset, after = high, _offset(zone, high), high
         at = after
-    return [*pieces, _Piece(begun, stop, offset)]
+    return [*pieces, Piece(begun, stop, offset)]
 
 
 def _offset(zone: "ZoneInfo", at: int) -> int:
