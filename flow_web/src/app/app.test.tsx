@@ -102,6 +102,29 @@ test("a new card is there at once, and once when the server has it", async () =>
   expect(document.querySelector("[data-changed]")).toBeNull();
 });
 
+test("a card is given a date from its menu, and keeps the zone of its time", async () => {
+  const far = { ...felt, due_date: "2026-10-28", due_time: "09:00", zone: "Australia/Sydney" };
+  await openApp(new FakeServer([makeBoard()], [far]));
+
+  fireEvent.click(screen.getByRole("button", { name: "Move to…, and more: Order felt" }));
+  fireEvent.click(screen.getByRole("menuitem", { name: "Due date…" }));
+  fireEvent.click(screen.getByRole("button", { name: /^No date/u }));
+  await settle();
+  expect(document.querySelector("[data-due]")).toBeNull();
+
+  fireEvent.click(screen.getByRole("button", { name: "Move to…, and more: Order felt" }));
+  fireEvent.click(screen.getByRole("menuitem", { name: "Due date…" }));
+  fireEvent.change(screen.getByLabelText("Date"), { target: { value: "2026-10-30" } });
+  fireEvent.change(screen.getByLabelText("Time"), { target: { value: "17:00" } });
+  fireEvent.submit(screen.getByLabelText("Time"));
+  await settle();
+
+  expect(server.mutations.map(({ args }) => args)).toEqual([
+    { task: "a", due_date: null, due_time: null },
+    { task: "a", due_date: "2026-10-30", due_time: "17:00", zone: "Australia/Sydney" },
+  ]);
+});
+
 test("what others change is marked and counted", async () => {
   await openApp(new FakeServer([makeBoard()], TASKS));
 

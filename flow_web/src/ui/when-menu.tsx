@@ -13,6 +13,13 @@ export type When = { date: string; time: string | null };
 const SATURDAY = 6;
 const FIRST_DAY = { sunday: 0, monday: 1 } as const;
 
+/** Return the arguments that say when a task is due; a time keeps the zone that it was given in. */
+export const dueOf = (when: When | null, zone: string | null) => ({
+  due_date: when?.date ?? null,
+  due_time: when?.time ?? null,
+  ...(zone && when?.time && { zone }),
+});
+
 export type WhenChoice = { label: string; hint: string; when: When | null };
 
 type WhenMenuProps = {

@@ -20,6 +20,7 @@ import { draggedTask, isCardDrag, placeOf } from "./drag";
 import { BoardHandlersContext } from "./handlers";
 import type { BoardHandlers } from "./handlers";
 import { cardTowards, directionOf, placeTowards } from "./places";
+import { DueMenu } from "./due-menu";
 import { EditDialog, RemoveDialog } from "./task-dialogs";
 import { useBoardTasks } from "./use-board-tasks";
 import type { BoardTasks } from "./use-board-tasks";
@@ -31,6 +32,7 @@ import type { TaskActions } from "./use-task-actions";
 type Overlay =
   | { kind: "none" }
   | { kind: "menu"; task: TaskId; anchor: DOMRect }
+  | { kind: "due"; task: TaskId; anchor: DOMRect }
   | { kind: "edit"; task: Task }
   | { kind: "remove"; task: Task };
 
@@ -232,8 +234,20 @@ const BoardOverlay = ({ overlay, board, tasks, actions, onShow, close }: BoardOv
           onClose={close(task._id)}
           onMove={(place) => actions.move(task._id, place)}
           onOpen={() => onShow({ kind: "edit", task })}
+          onDue={() => onShow({ kind: "due", task: task._id, anchor: overlay.anchor })}
           onToggle={() => actions.toggle(task)}
           onRemove={() => onShow({ kind: "remove", task })}
+        />
+      );
+    }
+    case "due": {
+      const task = tasks.find((candidate) => candidate._id === overlay.task);
+      return task === undefined ? null : (
+        <DueMenu
+          task={task}
+          anchor={overlay.anchor}
+          onPick={(when, today) => actions.setDue(task, when, today)}
+          onClose={close(task._id)}
         />
       );
     }

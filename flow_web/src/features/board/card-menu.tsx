@@ -20,6 +20,7 @@ type CardMenuProps = {
   onClose: () => void;
   onMove: (place: Place) => void;
   onOpen: () => void;
+  onDue: () => void;
   onToggle: () => void;
   onRemove: () => void;
 };
@@ -57,6 +58,7 @@ export const CardMenu = ({ board, tasks, task, anchor, onClose, ...on }: CardMen
       label: "Card",
       items: [
         { label: "Edit", hint: "Enter", onSelect: on.onOpen },
+        { label: "Due date…", onSelect: on.onDue },
         { label: task.completed_at === null ? "Complete" : "Reopen", onSelect: on.onToggle },
         { label: "Remove", danger: true, onSelect: on.onRemove },
       ],

@@ -8,6 +8,7 @@ import {
   provisionalId,
   showAdd,
   showComplete,
+  showDue,
   showEdit,
   showMove,
   showRemove,
@@ -15,7 +16,10 @@ import {
 } from "../../sync/optimistic";
 import { positionAt, standsAt } from "../../sync/order";
 import { refusalText } from "../../sync/refusal";
+import { dueLabel } from "../../ui/dates";
 import { useNotices } from "../../ui/notices";
+import { dueOf } from "../../ui/when-menu";
+import type { When } from "../../ui/when-menu";
 import { addKey } from "./changed-cards";
 import type { ChangedCards } from "./changed-cards";
 
@@ -23,6 +27,8 @@ export type TaskActions = {
   add: (column: string, title: string) => void;
   move: (task: TaskId, place: Place) => void;
   edit: (task: Task, patch: { title?: string; body?: string }) => void;
+  /** `when`: null takes the date away. `today`: the date at home, to say it in words. */
+  setDue: (task: Task, when: When | null, today: string) => void;
   toggle: (task: Task) => void;
   remove: (task: Task) => void;
 };
@@ -73,6 +79,19 @@ export const useTaskActions = (board: Board, changed: ChangedCards): TaskActions
         );
         follow(task._id, done, `“${task.title}” was not changed.`);
         announce(`${patch.title ?? task.title} saved`);
+      },
+      setDue: (task, when, today) => {
+        const done = client.mutation(
+          api.tasks.setDue,
+          { task: task._id, ...dueOf(when, task.zone) },
+          { optimisticUpdate: showDue },
+        );
+        follow(task._id, done, `“${task.title}” was not changed.`);
+        announce(
+          when === null
+            ? `${task.title} has no date now`
+            : `${task.title} is due ${dueLabel(when.date, when.time, today)}`,
+        );
       },
       toggle: (task) => {
         const open = task.completed_at === null;

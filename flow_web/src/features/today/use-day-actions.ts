@@ -8,6 +8,7 @@ import { showComplete, showDue, showReopen } from "../../sync/optimistic";
 import { refusalText } from "../../sync/refusal";
 import { dueLabel } from "../../ui/dates";
 import { useNotices } from "../../ui/notices";
+import { dueOf } from "../../ui/when-menu";
 import type { When } from "../../ui/when-menu";
 
 export type DayActions = {
@@ -39,9 +40,9 @@ export const useDayActions = (): DayActions => {
         toast(`“${task.title}” completed.${again}`, { label: "Undo", run: () => reopen(task) });
       },
       reschedule: (task, when, today) => {
-        const due = { due_date: when?.date ?? null, due_time: when?.time ?? null };
+        const args = { task: task._id, ...dueOf(when, task.zone) };
         client
-          .mutation(api.tasks.setDue, { task: task._id, ...due }, { optimisticUpdate: showDue })
+          .mutation(api.tasks.setDue, args, { optimisticUpdate: showDue })
           .catch(explain(task));
         announce(
           when === null
