@@ -6,7 +6,7 @@ This is what the code of an app imports. Modules in here import each other by th
 from flow_backend.auth.identity import Identity
 from flow_backend.auth.providers import CustomJwt, OpenIdConnect
 from flow_backend.auth.webhooks import sign_webhook, verify_webhook
-from flow_backend.errors import AppError, WebhookRejected
+from flow_backend.errors import AppError, RequestBodyError, WebhookRejected
 from flow_backend.functions.context import ActionCtx, MutationCtx, QueryCtx
 from flow_backend.functions.function import (
     action,
@@ -16,6 +16,7 @@ from flow_backend.functions.function import (
     mutation,
     query,
 )
+from flow_backend.functions.http import HttpRequest, HttpResponse, http_action
 from flow_backend.functions.retry import Retry
 from flow_backend.schema.document import Date, Document, Id, Instant, Time, document
 from flow_backend.schema.index import Index
@@ -29,6 +30,8 @@ __all__ = [
     "CustomJwt",
     "Date",
     "Document",
+    "HttpRequest",
+    "HttpResponse",
     "Id",
     "Identity",
     "Index",
@@ -40,12 +43,14 @@ __all__ = [
     "Page",
     "PaginationOptions",
     "QueryCtx",
+    "RequestBodyError",
     "Retry",
     "ScheduledFunction",
     "Time",
     "WebhookRejected",
     "action",
     "document",
+    "http_action",
     "internal_action",
     "internal_mutation",
     "internal_query",

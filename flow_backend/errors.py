@@ -168,6 +168,19 @@ class AddressRefused(FunctionError):
     code = "AddressRefused"
 
 
+class RequestBodyError(FunctionError):
+    """The body of an HTTP request is too large, too slow, cut short, or not what was expected.
+
+    ``status`` is what the client is told, if the route does not say otherwise.
+    """
+
+    code = "BadRequestBody"
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class WebhookRejected(FunctionError):
     """A request says it is a webhook, but is not signed, not signed rightly, or too old."""
 

@@ -124,6 +124,8 @@ class ActionActor:
 
     def _answer(self, message: RunAction, attempt: Attempt) -> None:
         message.reply_to.put(ActionDone(message.request_id, attempt.result, attempt.again))
+        if message.http is not None:
+            message.http.end()
 
     async def _act(self, running: "_Running") -> None:
         try:
@@ -193,6 +195,9 @@ class ActionActor:
             return await self._call(function, arguments, call.caller, running, depth + 1)
 
         await self._open_outgoing()
+        http = running.message.http
+        if http is not None and depth == 0:
+            return await self.runner.answer(http, call.caller, run)
         return await self.runner.attempt(call.path, call.args, call.caller, run)
 
     async def _open_outgoing(self) -> None:

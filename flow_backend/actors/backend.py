@@ -40,6 +40,7 @@ from flow_backend.actors.table import TableActor
 from flow_backend.actors.transport import Transport
 from flow_backend.errors import AuthRejected, FlowError, Overloaded
 from flow_backend.functions.context import NOBODY, Caller
+from flow_backend.functions.exchange import Exchange
 from flow_backend.functions.limits import Limits
 from flow_backend.functions.outgoing import Network
 from flow_backend.runtime import Runtime
@@ -161,14 +162,14 @@ class Backend:
             raise Overloaded(done.reason)
         return done.outcome
 
-    async def act(self, call: Call) -> Done | Refused:
-        """Run an action.
+    async def act(self, call: Call, http: Exchange | None = None) -> Done | Refused:
+        """Run an action; with ``http`` it is that of an HTTP route, and answers there.
 
         Raises: Overloaded if it was not taken.
         """
         self.gate.check()
         reply = Reply[ActionDone | NotDone]()
-        await self._hand_over(self.action.inbox, RunAction(call, reply), "actions")
+        await self._hand_over(self.action.inbox, RunAction(call, reply, http=http), "actions")
         done = await reply.wait()
         if isinstance(done, NotDone):
             raise Overloaded(done.reason)

@@ -8,6 +8,7 @@ from attrs import field
 from flow_backend.actors.mailbox import Put
 from flow_backend.errors import StorageError
 from flow_backend.functions.context import NOBODY, Caller
+from flow_backend.functions.exchange import Exchange
 from flow_backend.functions.job_steps import Step
 from flow_backend.functions.read_set import ReadRange
 from flow_backend.functions.runner import QueryRun
@@ -426,11 +427,12 @@ class ActionDone:
 
 @frozen
 class RunAction:
-    """Run an action."""
+    """Run an action; with ``http`` it is that of an HTTP route."""
 
     call: Call
     reply_to: "Put[ActionDone | NotDone]"
     request_id: RequestId | None = None
+    http: Exchange | None = None
 
 
 # --- To the JobActor ------------------------------------------------------------------------------

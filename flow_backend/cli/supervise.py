@@ -15,7 +15,7 @@ from attrs import define, field, frozen
 
 from flow_backend.cli.exit_codes import FINAL
 from flow_backend.server.config import Settings
-from flow_backend.server.listener import open_listeners
+from flow_backend.server.listener import open_all_listeners
 from flow_backend.server.parent import READY, VARIABLE, variable_for
 
 OPTION: Final = "--supervise"
@@ -149,7 +149,7 @@ def supervise(settings: Settings) -> int:
 
     Raises: StartError if the address cannot be had.
     """
-    listening = open_listeners(settings.host, settings.port, settings.stall_seconds)
+    listening = open_all_listeners(settings)
     # The same interpreter with the same words, but for the one that brought us here.
     command = [sys.executable, *(word for word in sys.orig_argv[1:] if word != OPTION)]
     return Supervisor(command, listening).run()

@@ -8,6 +8,7 @@ import trio
 from attrs import define, field
 
 from flow_backend.auth.identity import Identity
+from flow_backend.errors import FlowError
 from flow_backend.functions.clock import Clock
 from flow_backend.functions.database import Database, WritableDatabase
 from flow_backend.functions.function import Function, Mutation, Query
@@ -47,11 +48,17 @@ class Auth:
 
     _identity: Identity | None
     looked: bool = False
+    _failure: FlowError | None = None
 
     @property
     def identity(self) -> Identity | None:
-        """The caller's verified identity, or None."""
+        """The caller's verified identity, or None.
+
+        Raises: AuthRejected or AuthUnavailable in an HTTP route, of whose token that is true.
+        """
         self.looked = True
+        if self._failure is not None:
+            raise self._failure
         return self._identity
 
 

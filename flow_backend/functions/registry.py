@@ -21,6 +21,7 @@ from flow_backend.errors import (
     UnknownFunction,
 )
 from flow_backend.functions.function import Function
+from flow_backend.functions.http import HttpAction, Router
 from flow_backend.functions.scheduler import SYSTEM_FUNCTIONS
 from flow_backend.functions.validate import Contract, compile_contract
 from flow_backend.schema.convert import TypeConverter
@@ -44,6 +45,7 @@ class App:
         functions: by path, such as ``tasks:move``.
         providers: who issues its users' tokens; None if it has no ``auth.py``.
         web: the folder of its web client, if it has one.
+        router: its HTTP routes.
     """
 
     name: str
@@ -51,6 +53,7 @@ class App:
     functions: Mapping[str, Function[..., Any]]
     providers: Sequence[AuthProvider] | None = None
     web: Path | None = None
+    router: Router = field(factory=Router)
 
     def bind(self, table_numbers: Mapping[str, int]) -> "BoundApp":
         """Compile the app for a database, whose ids carry these table numbers.
@@ -153,7 +156,12 @@ def load_app(package: str) -> App:
     root = Path(next(iter(modules[package].__path__)))
     web = root / "web"
     return App(
-        package, schema, functions, _providers(modules, package), web if web.is_dir() else None
+        package,
+        schema,
+        functions,
+        _providers(modules, package),
+        web if web.is_dir() else None,
+        _router(package, modules),
     )
 
 
@@ -162,11 +170,16 @@ def make_app(
     documents: Sequence[type[Document]],
     functions: Mapping[str, Function[..., Any]],
     providers: Sequence[AuthProvider] | None = None,
+    routes: Mapping[str, HttpAction] | None = None,
 ) -> App:
-    """Make an app of parts that stand in no package; ``functions`` are by path."""
+    """Make an app of parts that stand in no package; functions and routes are by path."""
     for path, function in functions.items():
         function.path = path
-    return App(name, build_schema(documents), dict(functions), providers)
+    router = Router()
+    for path, route in (routes or {}).items():
+        route.path = path
+        router.add(route)
+    return App(name, build_schema(documents), dict(functions), providers, router=router)
 
 
 def _import_all(package: str) -> dict[str, ModuleType]:
@@ -262,6 +275,20 @@ def _functions(package: str, modules: Mapping[str, ModuleType]) -> dict[str, Fun
             function.path = path
             functions[path] = function
     return functions
+
+
+def _router(package: str, modules: Mapping[str, ModuleType]) -> Router:
+    found: dict[HttpAction, None] = {}
+    for module_name, module in modules.items():
+        for value in vars(module).values():
+            if isinstance(value, HttpAction) and value.call.__module__ == module_name:
+                inner = module_name[len(package) + 1 :].replace(".", "/")
+                value.path = f"{inner}:{value.name}"
+                found[value] = None
+    router = Router()
+    for each in found:
+        router.add(each)
+    return router
 
 
 def _providers(modules: Mapping[str, ModuleType], package: str) -> Sequence[AuthProvider] | None:

@@ -3,6 +3,7 @@
 import hashlib
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from flow_backend.errors import (
     InvalidValue,
     LimitExceeded,
     NotCommitted,
+    RequestBodyError,
     StorageError,
     WrongKind,
 )
@@ -39,7 +41,14 @@ from flow_backend.functions.context import (
     RunFromAction,
 )
 from flow_backend.functions.database import Database, Pages, WritableDatabase
+from flow_backend.functions.exchange import (
+    ClientGone,
+    Exchange,
+    body_error_response,
+    failure_response,
+)
 from flow_backend.functions.function import Function, Kind
+from flow_backend.functions.http import HttpResponse
 from flow_backend.functions.in_flight import InFlight, Unnoted
 from flow_backend.functions.limits import Deadlines, Interrupted, Limits, Watched
 from flow_backend.functions.outgoing import Outgoing
@@ -264,14 +273,50 @@ class Runner:
             contract = self.app.contracts[path]
             self._checked_size(path, args)
             taken = contract.arguments(args)
-            value = await function.call(self._action_context(caller, log, run), **taken)
+            value = await function.call(
+                self._action_context(Auth(caller.identity), log, run), **taken
+            )
             return Attempt(Done(self._sized(contract.result(value), path), tuple(log.lines)))
         except (Exception, SystemExit) as error:  # All that app code raises is its answer.
             refused = self.refusal(error, path, log, caller)
             return Attempt(refused, type(error).__name__, again=is_passing(error))
 
-    def _action_context(self, caller: Caller, log: Log, run: RunFromAction) -> ActionCtx:
-        auth, clock, seed = Auth(caller.identity), ActionClock(self.now_ms), Seed(self.seed())
+    async def answer(self, exchange: Exchange, caller: Caller, run: RunFromAction) -> Attempt:
+        """Run the action of an HTTP route, and hand over its response, whatever it is."""
+        log, path = Log(self.limits), exchange.action.path
+        auth = Auth(caller.identity, failure=exchange.auth_failure)
+        try:
+            ctx = self._action_context(auth, log, run)
+            response: object = await exchange.action.call(ctx, exchange.request)
+            if not isinstance(response, HttpResponse):
+                raise InvalidResult(
+                    f"The HTTP route {path} returned {type(response).__name__}, no HttpResponse"
+                )
+            await exchange.respond(response)
+        except ClientGone:
+            pass
+        except RequestBodyError as error:
+            logger.warning("a request's body failed", function=path, error=str(error))
+            return await self._say_instead(exchange, error, body_error_response(error))
+        except (Exception, SystemExit) as error:  # All that app code raises is its answer.
+            refused = self.refusal(error, path, log, caller)
+            return await self._say_instead(exchange, error, failure_response(refused))
+        return Attempt(Done(b"null"))
+
+    async def _say_instead(
+        self, exchange: Exchange, error: BaseException, response: HttpResponse
+    ) -> Attempt:
+        """Say what went wrong, unless the response has begun: then it is cut off."""
+        if exchange.started:
+            kind = type(error).__name__
+            logger.warning("a response was cut off", function=exchange.action.path, error=kind)
+        else:
+            with suppress(ClientGone):
+                await exchange.respond(response)
+        return Attempt(Done(b"null"))
+
+    def _action_context(self, auth: Auth, log: Log, run: RunFromAction) -> ActionCtx:
+        clock, seed = ActionClock(self.now_ms), Seed(self.seed())
         return ActionCtx(auth, clock, log, self.env, seed, run, self.outgoing, self.threads)
 
     def _call(

@@ -9,13 +9,14 @@ import trio
 from attrs import define, field
 
 from flow_backend.actors.gate import Gate
+from flow_backend.functions.http import Router
 from flow_backend.server.calls import FunctionApi
 from flow_backend.server.config import Settings
 from flow_backend.server.core import BackendFacade
 from flow_backend.server.direct import DirectCalls
 from flow_backend.server.handover import HttpServer
-from flow_backend.server.http import Readiness, build_http_app
-from flow_backend.server.listener import Listener, open_listeners
+from flow_backend.server.http import Readiness, build_http_app, build_site_app
+from flow_backend.server.listener import Listener, open_all_listeners
 from flow_backend.server.memory import MemoryWatch, default_memory_bytes
 from flow_backend.server.metrics import ServerCounters
 from flow_backend.server.web import list_web_folder
@@ -75,23 +76,26 @@ async def open_server(
     drain: Callable[[], Awaitable[None]] = _nothing_to_drain,
     listening: list[socket.socket] | None = None,
     gate: Gate | None = None,
+    router: Router | None = None,
 ) -> AsyncGenerator[Server]:
     """Serve a backend while the block runs; at its end the server stops gracefully.
 
     ``drain`` returns when the backend has answered all that its sessions asked. ``listening`` are
     sockets that listen already; without them ``settings`` say where. ``gate`` is the one
-    that the backend looks at; it is shut while the process has too much memory.
+    that the backend looks at; it is shut while the process has too much memory. ``router``
+    has the app's HTTP routes.
 
     Raises: StartError if the address cannot be had.
     """
     counters, readiness = ServerCounters(), Readiness()
     files = list_web_folder(web) if web is not None else None
     memory = MemoryWatch(gate or Gate(), settings.memory_bytes_max or default_memory_bytes())
-    app = build_http_app(backend, settings, counters, readiness, memory, files)
+    app = build_http_app(backend, settings, counters, readiness, memory, files, router)
+    site = build_site_app(backend, settings, counters, router or Router())
     calls = DirectCalls(FunctionApi(backend, settings, memory.gate), settings, counters)
-    http = HttpServer(app, calls, settings)
+    http = HttpServer(app, calls, settings, site)
     if listening is None:
-        listening = open_listeners(settings.host, settings.port, settings.stall_seconds)
+        listening = open_all_listeners(settings)
     port: int = listening[0].getsockname()[1]
     listener = Listener(
         settings=settings,

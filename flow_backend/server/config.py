@@ -33,6 +33,12 @@ class Settings:
 
     host: str = _setting("127.0.0.1", "The address to listen on.")
     port: int = _setting(3210, "The port to listen on; 0 takes any free one.", least=0)
+    site_port: int = _setting(
+        0,
+        "A second port, for the app's HTTP routes alone, without /http before their paths; 0 "
+        "means none.",
+        least=0,
+    )
     data: str = _setting("flow-data", "The folder that holds the database.")
     ballast_bytes: int = _setting(
         64 << 20, "Room on the disk that is kept for deletes once it is full.", least=0
@@ -85,6 +91,12 @@ class Settings:
     )
     body_bytes_max: int = _setting(
         (16 << 20) + (1 << 20), "The largest body of a request; more is answered 413.", least=1024
+    )
+    http_request_bytes_max: int = _setting(
+        20 << 20, "The largest body of a request to an HTTP route; more is answered 413.", least=0
+    )
+    http_response_bytes_max: int = _setting(
+        20 << 20, "The largest body of the response of an HTTP route.", least=0
     )
     batch_bytes_max: int = _setting(
         64 << 20, "What the results of one /api/query_batch weigh together.", least=1024

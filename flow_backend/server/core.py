@@ -6,6 +6,7 @@ from typing import Protocol
 from flow_backend.actors.messages import Call, QueryDone
 from flow_backend.actors.transport import Transport
 from flow_backend.functions.context import Caller
+from flow_backend.functions.exchange import Exchange
 from flow_backend.storage.base import Done, Outcome, Refused, RequestKey
 from flow_backend.sync.client_identity import ClientIdentity
 from flow_backend.sync.messages import Token
@@ -29,8 +30,8 @@ class BackendFacade(Protocol):
         """
         ...
 
-    async def act(self, call: Call) -> Done | Refused:
-        """Run an action.
+    async def act(self, call: Call, http: Exchange | None = None) -> Done | Refused:
+        """Run an action; with ``http`` it is that of an HTTP route, and answers there.
 
         Raises: Overloaded.
         """

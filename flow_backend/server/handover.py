@@ -182,12 +182,15 @@ def _stay_with_http_1(protocol: ProtocolWrapper) -> None:
 class HttpServer:
     """Serves HTTP on connections that it is given: calls directly, the rest as an application.
 
+    ``site`` is what connections to the site port get.
+
     Owns: the streams that are open.
     """
 
     app: "ASGIFramework"
     calls: DirectCalls
     settings: Settings
+    site: "ASGIFramework | None" = None
     _config: Config = field(init=False)
     _context: WorkerContext = field(init=False)
     _streams: dict[PeekedStream, None] = field(factory=dict[PeekedStream, None])
@@ -200,24 +203,24 @@ class HttpServer:
         self._config.include_server_header = False
         self._context = WorkerContext(None)
 
-    async def serve(self, connection: socket.socket, first: bytes) -> None:
+    async def serve(self, connection: socket.socket, first: bytes, *, site: bool = False) -> None:
         """Serve one connection to its end; ``first`` was read from it. It is closed then."""
         stream = PeekedStream(connection, self.settings.stall_seconds, first)
         self._streams[stream] = None
         try:
             with stream.life:
-                await self._answer(stream)
+                await self._answer(stream, self.site if site else None)
             await stream.finish()
         finally:
             del self._streams[stream]
             stream.abort()
 
-    async def _answer(self, stream: PeekedStream) -> None:
+    async def _answer(self, stream: PeekedStream, site: "ASGIFramework | None") -> None:
         # Hypercorn says SSLStream, and takes anything that has no handshake for plain TCP.
         as_named = cast("trio.SSLStream[trio.SocketStream]", stream)
-        app = ASGIWrapper(self.app)
+        app = ASGIWrapper(site or self.app)
         try:
-            if await self.calls.serve(stream):
+            if site is not None or await self.calls.serve(stream):
                 await _Connection(stream.life, app, self._config, self._context, {}, as_named)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # The peer has gone or does not read, or the server is stopping.

@@ -19,6 +19,7 @@ _HEAD_END: Final = re.compile(rb"\n\r?\n")
 _HEAD_END_BYTES: Final = 3
 _KEY_BYTES: Final = 16
 _REASONS: Final = {400: b"Bad Request", 403: b"Forbidden", 426: b"Upgrade Required"} | {
+    404: b"Not Found",
     431: b"Request Header Fields Too Large",
     429: b"Too Many Requests",
     503: b"Service Unavailable",

@@ -9,22 +9,21 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
+from flow_backend.functions.http import Router
 from flow_backend.server.calls import FunctionApi, guarded, refuse
 from flow_backend.server.config import Settings
 from flow_backend.server.core import BackendFacade
 from flow_backend.server.handshake import origin_allowed
 from flow_backend.server.memory import MemoryWatch
 from flow_backend.server.metrics import CONTENT_TYPE, ServerCounters, render
+from flow_backend.server.routes import PREFIX, AppRoutes
 from flow_backend.server.web import WebFolder
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
 
-Scope = Mapping[str, Any]
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
 _RUNNING: Final = "This Flow deployment is running. Point a client at this address to use it.\n"
@@ -107,18 +106,33 @@ def build_http_app(
     readiness: Readiness,
     memory: MemoryWatch,
     web: WebFolder | None = None,
+    router: Router | None = None,
 ) -> "ASGIFramework":
-    """Put the endpoints together."""
+    """Put the endpoints of the main port together."""
     routes = FunctionApi(backend, settings, memory.gate).routes()
     routes += Meta(backend, settings, counters, readiness, memory).routes()
     routes += [
         Route("/api/{path:path}", guarded(_no_endpoint), methods=_METHODS),
         Route("/{path:path}", guarded(web or _running), methods=["GET", "HEAD"]),
     ]
-    app = Counted(
-        Cors(Starlette(routes=routes), settings.origins), counters, settings.head_bytes_max
-    )
-    return cast("ASGIFramework", app)
+    api = Cors(Starlette(routes=routes), settings.origins)
+    app_routes = AppRoutes(router or Router(), backend, settings, PREFIX)
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        # Only there: a page of the web app answers each other path of its own, so that a route
+        # could be hidden by a file that is added later.
+        under_prefix = scope["type"] == "http" and scope["path"].startswith(f"{PREFIX}/")
+        await (app_routes if under_prefix else api)(scope, receive, send)
+
+    return cast("ASGIFramework", Counted(dispatch, counters, settings.head_bytes_max))
+
+
+def build_site_app(
+    backend: BackendFacade, settings: Settings, counters: ServerCounters, router: Router
+) -> "ASGIFramework":
+    """Give what the site port serves: the app's routes alone."""
+    routes = AppRoutes(router, backend, settings)
+    return cast("ASGIFramework", Counted(routes, counters, settings.head_bytes_max))
 
 
 _METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]

@@ -38,6 +38,10 @@ _TOO_MANY: Final = refusal(
     429, _CODE, "Too many connections from this address; try again.", retry_after="5"
 )
 
+_NO_SESSIONS: Final = refusal(
+    404, "NotFound", "This port serves HTTP routes alone; clients connect to the main port."
+)
+
 log = structlog.stdlib.get_logger("flow.server")
 
 
@@ -59,6 +63,22 @@ def open_listeners(host: str, port: int, stall_seconds: float) -> list[socket.so
         for one in opened:
             one.close()
         raise _address_error(host, port, error) from None
+    return opened
+
+
+def open_all_listeners(settings: Settings) -> list[socket.socket]:
+    """Listen on the main port, and on the site port if there is one; the main one comes first.
+
+    Raises: StartError.
+    """
+    opened = open_listeners(settings.host, settings.port, settings.stall_seconds)
+    if settings.site_port:
+        try:
+            opened += open_listeners(settings.host, settings.site_port, settings.stall_seconds)
+        except StartError:
+            for one in opened:
+                one.close()
+            raise
     return opened
 
 
@@ -216,13 +236,16 @@ class Listener:
     async def _serve(self, connection: socket.socket, peer: str, visitor: str | None) -> None:
         """Serve a connection; ``visitor`` is what its address was counted under, if it was."""
         try:
+            site = self._is_site(connection)
             match await self._opening(connection):
+                case Upgrade() if site:
+                    await _turn_down(connection, _NO_SESSIONS)
                 case Upgrade() as upgrade if visitor is not None:
                     await self._serve_session(connection, upgrade, self._rate)
                 case Upgrade() as upgrade:
                     await self._serve_forwarded(connection, upgrade, peer)
                 case Plain(data) if data:
-                    await self.http.serve(connection, data)
+                    await self.http.serve(connection, data, site=site)
                 case Refusal() as refused:
                     await _turn_down(connection, refused)
                 case _:
@@ -238,6 +261,11 @@ class Listener:
             _close(connection)
             if not self.counters.open and self._accepting.cancel_called:
                 self._gone.set()
+
+    def _is_site(self, connection: socket.socket) -> bool:
+        # By its port: a supervisor hands listening sockets down without saying what each is for.
+        wanted = self.settings.site_port
+        return wanted != 0 and connection.getsockname()[1] == wanted
 
     async def _opening(self, connection: socket.socket) -> Opening | None:
         self._unopened[connection] = None

@@ -144,6 +144,7 @@ async def _serve(
                     drain=backend.stop,
                     listening=None if parent is None else parent.listening,
                     gate=machine.gate,
+                    router=app.router,
                 ) as server,
             ):
                 _tune_interpreter()

@@ -13,6 +13,7 @@ from flow_backend.actors.messages import Call, QueryDone
 from flow_backend.actors.transport import Disconnected, Transport
 from flow_backend.errors import AuthRejected, NotCommitted, Overloaded, RemoteProtocolError
 from flow_backend.functions.context import NOBODY, Caller
+from flow_backend.functions.exchange import Exchange
 from flow_backend.server.app import Server, open_server
 from flow_backend.server.config import Settings
 from flow_backend.server.frames import text_frame
@@ -46,7 +47,7 @@ class StandIn:
         self.calls.append((call, request))
         return Outcome(await self._result(call), SEVEN)
 
-    async def act(self, call: Call) -> Done | Refused:
+    async def act(self, call: Call, http: Exchange | None = None) -> Done | Refused:
         self.calls.append((call, None))
         return await self._result(call)
 
