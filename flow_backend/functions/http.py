@@ -223,7 +223,7 @@ def http_action(
         raise AppDefinitionError("http_action takes either a path or a prefix")
     kind = "path" if path is not None else "prefix"
     if not route.startswith("/") or (prefix is not None and not route.endswith("/")):
-        ends = "" if path is not None else " and ends with"
+        ends = "" if path is not None else " and ends"
         raise AppDefinitionError(f"http_action({kind}={route!r}): a {kind} starts{ends} with '/'")
     if "?" in route or "#" in route:
         raise AppDefinitionError(f"http_action({kind}={route!r}): a {kind} ends before '?' and '#'")
