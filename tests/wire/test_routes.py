@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ import httpx
 import pytest
 
 from flow_backend import sign_webhook
-from tests.server_process import APPS, DEADLINE_SECONDS, ServerProcess
+from tests.server_process import APPS, DEADLINE_SECONDS, ROOT, ServerProcess
 
+GUIDE = ROOT / "docs" / "app.md"
 MIB = 1 << 20
 SECRET = "whsec_b3V0c2lkZSBhcHA="
 
@@ -301,3 +303,25 @@ def test_json_goes_both_ways(client: httpx.Client) -> None:
     assert answer.json() == {"a": [1, None, "ä"]}
     assert answer.headers["x-made-by"] == "outside_app"
     assert json.loads(answer.content) == answer.json()
+
+
+def test_the_routes_of_the_guide_work(tmp_path: Path) -> None:
+    """docs/app.md shows them whole."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    for block in re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL):
+        if (named := re.match(r"# (payments|hooks)\.py\n", block)) is not None:
+            (folder / f"{named[1]}.py").write_text(block)
+    body = b"12 euros"
+    signed = sign_webhook("whsec_c2hvcA==", "msg_1", int(time.time()), body)
+
+    with ServerProcess("shop", tmp_path / "data", tmp_path) as started:
+        for _ in range(2):
+            taken = httpx.post(f"{started.url}/http/paid", content=body, headers=signed)
+            assert taken.status_code == 204
+        refused = httpx.post(f"{started.url}/http/paid", content=b"12 cents", headers=signed)
+        lines = httpx.get(f"{started.url}/http/lines/all")
+
+    assert refused.status_code == 401
+    assert lines.text == "12 euros\n"
