@@ -42,6 +42,7 @@ beforeEach(() => {
 afterEach(() => {
   void server.client.close();
   vi.useRealTimers();
+  localStorage.clear();
   window.location.hash = "";
 });
 
@@ -125,6 +126,20 @@ test("a task that is put off moves to its day and keeps its time", async () => {
 });
 
 const dueChip = (): Element | null => screen.getByText(/17:00/u).closest("[data-due]");
+
+test("a task that is put off to a day without others makes that day", async () => {
+  await openAt("#/");
+
+  fireEvent.click(screen.getByRole("button", { name: "Reschedule: Gym" }));
+  fireEvent.click(screen.getByRole("button", { name: /^Next week/u }));
+  await settle();
+
+  expect(screen.queryByRole("region", { name: "Due today" })).toBeNull();
+  expect(rowsIn("Monday")).toEqual(["GymDue 17:00Priority 1Garden"]);
+  expect(screen.getAllByRole("heading", { level: 2 }).map((each) => each.textContent)).toEqual(
+    ["Boards", "Overdue1", "Friday", "Monday"],
+  );
+});
 
 test("a card turns overdue when its time passes, with nothing from the server", async () => {
   // Sooner than the client misses a sign of life from this silent server.
@@ -250,16 +265,28 @@ test("Enter saves and stays; a refused line comes back", async () => {
   expect(said()).toBe("“Buy milk” was not added. No.");
 });
 
-test("an answer that comes late does not replace a newer one", async () => {
+test("tints move with their words until the next answer", async () => {
   server.read = readFriday;
   await openAt("#/");
   await type("Report friday");
 
   fireEvent.change(line(), { target: { value: "Report friday after all" } });
   await settle();
+  expect(tinted()).toEqual(["friday"]);
 
-  expect(tinted()).toEqual(["friday"]); // Where it was read, until the answer comes.
   await settle(100);
+  expect(tinted()).toEqual([]);
+});
+
+test("an answer about a line that was typed on does not count", async () => {
+  server.read = readFriday;
+  await openAt("#/");
+  fireEvent.change(line(), { target: { value: "Report friday" } });
+
+  act(() => void vi.advanceTimersByTime(60)); // It is asked about, and not yet answered.
+  fireEvent.change(line(), { target: { value: "Report friday afternoons" } });
+  await settle();
+
   expect(tinted()).toEqual([]);
 });
 
@@ -382,6 +409,18 @@ test("a refused setting says why and keeps what was typed", async () => {
 
   expect(screen.getByRole("alert").textContent).toBe("There is no such zone.");
   expect(screen.getByLabelText<HTMLInputElement>("Time zone").value).toBe("Mars/Base");
+});
+
+test("single keys can be switched off", async () => {
+  await openAt("#/");
+  fireEvent.click(screen.getByRole("button", { name: "Settings" }));
+  fireEvent.click(screen.getByRole("checkbox", { name: /^Single keys/u }));
+  fireEvent.click(screen.getByRole("button", { name: "Save" }));
+  await settle();
+
+  fireEvent.keyDown(document.body, { key: "q" });
+
+  expect(document.activeElement).not.toBe(line());
 });
 
 test("the first device offers its zone, once", async () => {

@@ -4,6 +4,8 @@ import type { OptimisticLocalStore } from "convex/browser";
 import { api } from "./api";
 import type { DateText, Day, Task, TaskId, TimeText } from "./api";
 
+const DAY_MS = 86_400_000;
+const DAYS_AHEAD = 7; // What the server takes if it is not told.
 const LAST_TIME = "24:00"; // All-day tasks stand after the timed ones of their day.
 
 const byTime = (a: Task, b: Task): number => {
@@ -85,9 +87,8 @@ export const moveInDays = (store: OptimisticLocalStore, due: Due): void => {
     return;
   }
   for (const { args, value } of store.getAllQueries(api.tasks.upcoming)) {
-    // Beyond the last day of the list the task is out of sight, unless the server says otherwise.
-    const last = value?.at(-1)?.date ?? today.date;
-    if (value !== undefined && date > today.date && date <= last) {
+    const last = Date.parse(today.date) + (args.days ?? DAYS_AHEAD) * DAY_MS;
+    if (value !== undefined && date > today.date && Date.parse(date) <= last) {
       store.setQuery(api.tasks.upcoming, args, withTask(value, moved, date));
     }
   }

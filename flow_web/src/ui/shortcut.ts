@@ -3,6 +3,19 @@ import { useEffect, useRef } from "react";
 
 const ELSEWHERE = "input, textarea, select, [contenteditable], dialog, [role=menu], [role=dialog]";
 
+const OFF_KEY = "flow:single-keys";
+
+/** Say whether single keys act on this device: who types by voice can switch them off. */
+export const areKeysOn = (): boolean => localStorage.getItem(OFF_KEY) !== "off";
+
+export const switchKeys = (on: boolean): void => {
+  if (on) {
+    localStorage.removeItem(OFF_KEY);
+  } else {
+    localStorage.setItem(OFF_KEY, "off");
+  }
+};
+
 /** Say whether a key press is meant for the page, and not for a field, a menu or a dialog. */
 export const isForPage = (event: KeyboardEvent): boolean =>
   !event.defaultPrevented &&
@@ -21,7 +34,7 @@ export const usePageKeys = (onKey: (key: string) => boolean): void => {
   });
   useEffect(() => {
     const listen = (event: KeyboardEvent) => {
-      if (isForPage(event) && handler.current(event.key)) {
+      if (isForPage(event) && areKeysOn() && handler.current(event.key)) {
         event.preventDefault();
       }
     };

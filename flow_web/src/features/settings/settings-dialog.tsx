@@ -8,6 +8,7 @@ import type { Settings, SettingsPatch } from "../../sync/api";
 import { refusalText } from "../../sync/refusal";
 import { Dialog, DialogButtons } from "../../ui/dialog";
 import { useNotices } from "../../ui/notices";
+import { areKeysOn, switchKeys } from "../../ui/shortcut";
 import { changesOf, formOf } from "./settings-form";
 import type { SettingsForm } from "./settings-form";
 import styles from "./settings-dialog.module.css";
@@ -42,6 +43,7 @@ const SettingsFields = ({ settings, onClose }: FieldsProps) => {
   // As they were on opening: others' changes meanwhile are kept, only what was changed here is sent.
   const [opened] = useState(() => formOf(settings));
   const [form, setForm] = useState(opened);
+  const [keys, setKeys] = useState(areKeysOn);
   const [refused, setRefused] = useState("");
   const [saving, setSaving] = useState(false);
   const zonesId = useId();
@@ -56,6 +58,7 @@ const SettingsFields = ({ settings, onClose }: FieldsProps) => {
         await client.mutation(api.people.changeSettings, changes);
         announce("Settings saved");
       }
+      switchKeys(keys);
       onClose();
     } catch (error) {
       setRefused(refusalText(error));
@@ -153,6 +156,16 @@ const SettingsFields = ({ settings, onClose }: FieldsProps) => {
             value={form.webhook_secret}
             onChange={(event) => set({ webhook_secret: event.target.value })}
           />
+        </label>
+      </Group>
+      <Group title="Keyboard">
+        <label className={styles.check}>
+          <input
+            type="checkbox"
+            checked={keys}
+            onChange={(event) => setKeys(event.target.checked)}
+          />
+          Single keys act on this device: Q, J, K, 1, 2, 3, #
         </label>
       </Group>
       {refused !== "" && (
