@@ -20,6 +20,7 @@ from flow.quick_add.words import (
     ORDINALS,
     WEEKDAY,
     WEEKDAYS,
+    Phrase,
     count_of,
     phrase,
 )
@@ -305,14 +306,14 @@ def _weekday(match: re.Match[str], now: Now) -> "_Read | None":
     return _Read(date=next_weekday(now, WEEKDAYS[match["words"].lower()]))
 
 
-def _marked(pattern: str) -> re.Pattern[str]:
+def _marked(pattern: str) -> Phrase:
     return phrase(rf"(?:(?P<marker>{MARKER}) )?(?P<words>{pattern})")
 
 
 _YEAR: Final = r"(?:,? ?(?P<year>[12]\d{3})(?!\d|:\d))"
 _OF_WEEK: Final = rf"(?:(?P<weekday>{WEEKDAY}),? )?"
 _DOM: Final = rf"(?P<dom>{NTH}|\d{{1,2}})(?!\d|:\d)"
-_PATTERNS: Final[tuple[tuple[re.Pattern[str], Strength, _Reader], ...]] = (
+_PATTERNS: Final[tuple[tuple[Phrase, Strength, _Reader], ...]] = (
     (_marked("today|tonight|day after tomorrow|tomorrow|tmrw|tmr|tom"), "strong", _simple),
     (
         _marked(rf"(?P<day>this|today|tomorrow|tmr|tom) (?P<part>{DAYPART})"),

@@ -21,7 +21,7 @@ from flow.quick_add.times import (
     iso_duration,
     read_time,
 )
-from flow.quick_add.words import AGAINST, COUNT, count_of, phrase
+from flow.quick_add.words import AGAINST, COUNT, Phrase, count_of, phrase
 from flow.recurrence import Anchor, first_occurrence
 from flow.rule_text import day_text, rule_text
 from flow.rules import COUNT_MAX
@@ -103,7 +103,7 @@ class _Reading:
             self.line.take(*match.span(), "repeat", f"{count_of(match['count'])} times")
         return first, at, tail
 
-    def _behind(self, word: re.Pattern[str]) -> tuple[int, When | None, Hour | None] | None:
+    def _behind(self, word: Phrase) -> tuple[int, When | None, Hour | None] | None:
         """Find a word with a date or a time right behind it."""
         for match in word.finditer(self.line.view):
             rest = match.end() + 1

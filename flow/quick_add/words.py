@@ -1,8 +1,10 @@
 """The words that quick add knows, and the pieces of patterns that are made of them."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
+
+from attrs import define, field
 
 WEEKDAYS: Final = {
     **dict.fromkeys(("mon", "monday"), 0),
@@ -76,10 +78,41 @@ START: Final = r"(?:(?<=[\s(,;:])|(?<![\s\S]))"
 END: Final = r"(?=[\s)]|[,.;:!?]+(?:[\s)]|\Z)|\Z)"
 
 
-def phrase(pattern: str) -> re.Pattern[str]:
-    """Compile a phrase that stands apart. Spaces in ``pattern`` match any spaces of the line."""
+@define
+class Phrase:
+    """A pattern that is compiled when it is first used.
+
+    All of them together take a tenth of a second, which the start of a server has no use for.
+    """
+
+    source: str
+    flags: re.RegexFlag = re.IGNORECASE
+    _compiled: re.Pattern[str] | None = field(default=None, init=False)
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """The pattern, compiled."""
+        if self._compiled is None:
+            self._compiled = re.compile(self.source, self.flags)
+        return self._compiled
+
+    def finditer(self, text: str) -> Iterator[re.Match[str]]:
+        """Give all places of a text where it stands."""
+        return self.pattern.finditer(text)
+
+    def search(self, text: str) -> re.Match[str] | None:
+        """Find the first place of a text where it stands."""
+        return self.pattern.search(text)
+
+    def match(self, text: str, start: int = 0) -> re.Match[str] | None:
+        """Find it right at a place."""
+        return self.pattern.match(text, start)
+
+
+def phrase(pattern: str) -> Phrase:
+    """Give a phrase that stands apart. Spaces in ``pattern`` match any spaces of the line."""
     spaced = pattern.replace(" ", r"\s+")
-    return re.compile(START + "(?:" + spaced + ")" + END, re.IGNORECASE)
+    return Phrase(START + "(?:" + spaced + ")" + END)
 
 
 def count_of(text: str) -> int:
