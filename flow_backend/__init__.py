@@ -8,6 +8,7 @@ from flow_backend.auth.providers import CustomJwt, OpenIdConnect
 from flow_backend.auth.webhooks import sign_webhook, verify_webhook
 from flow_backend.errors import AppError, RequestBodyError, WebhookRejected
 from flow_backend.functions.context import ActionCtx, MutationCtx, QueryCtx
+from flow_backend.functions.crons import Crons
 from flow_backend.functions.function import (
     action,
     internal_action,
@@ -21,12 +22,14 @@ from flow_backend.functions.retry import Retry
 from flow_backend.schema.document import Date, Document, Id, Instant, Time, document
 from flow_backend.schema.index import Index
 from flow_backend.schema.pages import Page, PaginationOptions
-from flow_backend.schema.system import JobState, ScheduledFunction
+from flow_backend.schema.system import CronJob, JobState, ScheduledFunction
 from flow_backend.values.value import Int64
 
 __all__ = [
     "ActionCtx",
     "AppError",
+    "CronJob",
+    "Crons",
     "CustomJwt",
     "Date",
     "Document",

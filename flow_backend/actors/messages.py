@@ -413,6 +413,20 @@ class NextInstant:
         return newer
 
 
+@frozen
+class CronsAnswered:
+    """The writer has answered about crons; what, stands beside the inbox."""
+
+    merge_key = "crons answered"
+
+    def merged(self, newer: "CronsAnswered") -> "CronsAnswered":
+        """One is enough."""
+        return newer
+
+
+SchedulerMessage = NextInstant | CronsAnswered
+
+
 # --- To the ActionActor ---------------------------------------------------------------------------
 
 

@@ -1,6 +1,6 @@
 """Opening a backend: each actor is made, given the mailboxes that it sends to, and started."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
 import trio
@@ -16,9 +16,9 @@ from flow_backend.actors.mailbox import Mailbox
 from flow_backend.actors.messages import (
     JobMessage,
     MutationMessage,
-    NextInstant,
     QueryMessage,
     RunAction,
+    SchedulerMessage,
     TableMessage,
 )
 from flow_backend.actors.mutation import BatchSize, MutationActor
@@ -29,6 +29,7 @@ from flow_backend.actors.scheduler import SchedulerActor
 from flow_backend.actors.supervisor import Supervisor
 from flow_backend.actors.table import TableActor
 from flow_backend.actors.wall_timer import WallTimer
+from flow_backend.functions.cron_steps import BoundCron, bound_crons, has_crons
 from flow_backend.functions.in_flight import InFlight, Unnoted
 from flow_backend.functions.limits import Deadlines
 from flow_backend.functions.outgoing import Outgoing
@@ -57,8 +58,8 @@ async def open_backend(
     ``outside`` is where actions run: one that cannot be ended holds up its end. Without one they
     hold up the end of this block.
 
-    Raises: AppDefinitionError if a function cannot be called from outside; StorageError and
-        ActorFailed, in a group, if the backend ends by itself.
+    Raises: AppDefinitionError if a function cannot be called from outside, or a cron not run;
+        StorageError and ActorFailed, in a group, if the backend ends by itself.
     """
     settings = settings or BackendSettings()
     runner = Runner(
@@ -74,13 +75,14 @@ async def open_backend(
         outgoing=Outgoing(settings.outgoing_allow),
         threads=trio.CapacityLimiter(settings.action_threads),
     )
+    crons = bound_crons(runner.app)
     pool = open_pool(storage, runner, runtime, Durations(), settings.readers)
     snapshot, jobs_snapshot = storage.open_snapshot(), storage.open_snapshot()
     writer, jobs_worker = runtime.worker("writer"), runtime.worker("jobs")
     try:
         async with trio.open_nursery() as nursery:
             machine = _Machine(
-                storage, runtime, runner, pool, snapshot, jobs_snapshot, writer, jobs_worker
+                storage, runtime, runner, pool, snapshot, jobs_snapshot, crons, writer, jobs_worker
             )
             backend = _assemble(
                 machine, text_frame, settings, verify_user, nursery, outside or nursery
@@ -120,6 +122,7 @@ class _Machine:
     pool: ReadPool
     snapshot: Snapshot
     jobs_snapshot: Snapshot
+    crons: Mapping[str, BoundCron]
     writer: Worker
     jobs_worker: Worker
 
@@ -144,7 +147,7 @@ def _assemble(
     actions = Mailbox[RunAction](settings.actions_waiting)
     jobs = Mailbox[JobMessage](settings.mutations_waiting)
     inboxes = {name: Mailbox[TableMessage](settings.table_messages) for name in storage.tables}
-    instants = Mailbox[NextInstant](1)  # One unread message says all.
+    instants = Mailbox[SchedulerMessage](2)  # One unread message of each kind says all.
     last_ts = storage.writer.last_ts
     outbox = Outbox(frames=FrameCache(text_frame), runtime=runtime)
     return Backend(
@@ -204,10 +207,27 @@ def _assemble(
                 "action": Queue(runs="action", most=settings.scheduled_actions),
             },
         ),
-        scheduler=SchedulerActor(inbox=instants, queries=queries, timer=WallTimer(runtime)),
+        scheduler=SchedulerActor(
+            inbox=instants,
+            queries=queries,
+            mutations=mutations,
+            timer=WallTimer(runtime),
+            crons=_crons(machine.crons, machine.jobs_snapshot),
+        ),
         pool=pool,
         outbox=outbox,
         text_frame=text_frame,
         verify_user=verify_user,
         supervisor=Supervisor(nursery, runtime),
     )
+
+
+def _crons(crons: Mapping[str, BoundCron], snapshot: Snapshot) -> Mapping[str, BoundCron] | None:
+    """Give the app's crons; None if it has none, and the database has none of a time before."""
+    if crons:
+        return crons
+    snapshot.begin()
+    try:
+        return crons if has_crons(snapshot) else None
+    finally:
+        snapshot.end()

@@ -42,9 +42,9 @@ class WallTimer:
         self.until_ms = until_ms
 
     @property
-    def has_come(self) -> bool:
-        """Whether the instant is here, by the wall clock."""
-        return self.until_ms is not None and self.runtime.now_ns() / 1e6 >= self.until_ms
+    def now_ms(self) -> float:
+        """The wall clock, ms since the epoch."""
+        return self.runtime.now_ns() / 1e6
 
     @property
     def sleep_seconds(self) -> float:

@@ -40,6 +40,9 @@ class Crons:
     Each is run by the server alone, with no identity, as a scheduled function is. If its last run
     has not ended when the next is due, that one is left out. What was missed while the server was
     down is made up for by one run (``missed="once"``), or not at all (``"skip"``).
+
+    The function's arguments go by name; for one that is called as something here is (``at``,
+    ``zone``) write a function around it.
     """
 
     declared: dict[str, Cron] = field(factory=dict[str, Cron])
@@ -47,6 +50,7 @@ class Crons:
     def interval(
         self,
         name: str,
+        /,
         *,
         seconds: int,
         run: Mutation[..., Any] | Action[..., Any],
@@ -66,6 +70,7 @@ class Crons:
     def hourly(
         self,
         name: str,
+        /,
         *,
         minute: int = 0,
         run: Mutation[..., Any] | Action[..., Any],
@@ -79,6 +84,7 @@ class Crons:
     def daily(
         self,
         name: str,
+        /,
         *,
         at: str,
         run: Mutation[..., Any] | Action[..., Any],
@@ -92,6 +98,7 @@ class Crons:
     def weekly(
         self,
         name: str,
+        /,
         *,
         on: Weekday,
         at: str,
@@ -109,6 +116,7 @@ class Crons:
     def monthly(
         self,
         name: str,
+        /,
         *,
         day: int | Literal["last"],
         at: str,
@@ -127,6 +135,7 @@ class Crons:
         self,
         name: str,
         expression: str,
+        /,
         *,
         run: Mutation[..., Any] | Action[..., Any],
         zone: str = "UTC",

@@ -20,6 +20,7 @@ from flow_backend.errors import (
     SchemaError,
     UnknownFunction,
 )
+from flow_backend.functions.crons import Cron, Crons
 from flow_backend.functions.function import Function
 from flow_backend.functions.http import HttpAction, Router
 from flow_backend.functions.scheduler import SYSTEM_FUNCTIONS
@@ -46,6 +47,7 @@ class App:
         providers: who issues its users' tokens; None if it has no ``auth.py``.
         web: the folder of its web client, if it has one.
         router: its HTTP routes.
+        crons: what it does again and again, by name.
     """
 
     name: str
@@ -54,6 +56,7 @@ class App:
     providers: Sequence[AuthProvider] | None = None
     web: Path | None = None
     router: Router = field(factory=Router)
+    crons: Mapping[str, Cron] = field(factory=dict[str, Cron])
 
     def bind(self, table_numbers: Mapping[str, int]) -> "BoundApp":
         """Compile the app for a database, whose ids carry these table numbers.
@@ -162,6 +165,7 @@ def load_app(package: str) -> App:
         _providers(modules, package),
         web if web.is_dir() else None,
         _router(package, modules),
+        _crons(modules, package),
     )
 
 
@@ -171,6 +175,7 @@ def make_app(
     functions: Mapping[str, Function[..., Any]],
     providers: Sequence[AuthProvider] | None = None,
     routes: Mapping[str, HttpAction] | None = None,
+    crons: Crons | None = None,
 ) -> App:
     """Make an app of parts that stand in no package; functions and routes are by path."""
     for path, function in functions.items():
@@ -179,7 +184,8 @@ def make_app(
     for path, route in (routes or {}).items():
         route.path = path
         router.add(route)
-    return App(name, build_schema(documents), dict(functions), providers, router=router)
+    schema, declared = build_schema(documents), crons.declared if crons is not None else {}
+    return App(name, schema, dict(functions), providers, router=router, crons=declared)
 
 
 def _import_all(package: str) -> dict[str, ModuleType]:
@@ -302,3 +308,16 @@ def _providers(modules: Mapping[str, ModuleType], package: str) -> Sequence[Auth
             "providers = [OpenIdConnect(domain=..., application_id=...)]"
         )
     return list(providers)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+
+
+def _crons(modules: Mapping[str, ModuleType], package: str) -> Mapping[str, Cron]:
+    module = modules.get(f"{package}.crons")
+    if module is None:
+        return {}
+    crons = getattr(module, "crons", None)
+    if not isinstance(crons, Crons):
+        raise AppDefinitionError(
+            f"{module.__file__}: crons.py declares crons = Crons(), and a call such as "
+            'crons.daily("name", at="09:00", run=function) for each'
+        )
+    return crons.declared

@@ -64,5 +64,30 @@ class ScheduledFunction(Document):
         return self.completedTime
 
 
-SYSTEM_DOCUMENTS: Final[tuple[type[Document], ...]] = (ScheduledFunction,)
+@document("_crons")
+class CronJob(Document):
+    """A cron of the app's ``crons.py``, and when it comes round next.
+
+    Attributes:
+        name: what it is called there; its runs have it as their ``cron``.
+        function: the path of what it runs.
+        args: that function's arguments.
+        schedule: when it runs, in words of the server's own.
+        next: the instant of its next run.
+        ran: the instant of its last one, whether it was run or left out.
+        job: the id of the run that was started last.
+    """
+
+    name: str
+    function: str
+    args: dict[str, Any]
+    schedule: str
+    next: Instant
+    ran: Instant | None = None
+    job: str | None = None
+
+    by_name = Index("name")
+
+
+SYSTEM_DOCUMENTS: Final[tuple[type[Document], ...]] = (ScheduledFunction, CronJob)
 """What :func:`flow_backend.schema.model.build_schema` adds to an app's own classes."""
