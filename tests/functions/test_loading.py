@@ -170,3 +170,26 @@ def test_a_module_is_no_app(load: Load, tmp_path: Path) -> None:
     (tmp_path / "single_module_app.py").write_text("")
     with pytest.raises(AppDefinitionError, match="is a module, but an app is a package"):
         load_app("single_module_app")
+
+
+CRONS = """
+from flow_backend import Crons, MutationCtx, mutation
+
+@mutation
+def clean(ctx: MutationCtx) -> None: ...
+
+crons = Crons()
+crons.daily("night", at="03:00", zone="Europe/Berlin", run=clean)
+"""
+
+
+def test_crons_are_loaded_with_the_app(load: Load) -> None:
+    app = load(crons=CRONS)
+    assert app.crons["night"].function is app.functions["crons:clean"]
+
+
+def test_a_wrong_cron_is_named_with_its_line(load: Load) -> None:
+    said = refusal(load, crons=CRONS + 'crons.daily("noon", at="noon", run=clean)\n')
+    assert "crons.py:9:" in said
+    assert "cron 'noon': at is a time such as '09:00'" in said
+    assert "crons = Crons()" in refusal(load, crons="crons = 5")

@@ -99,5 +99,15 @@ def idle(url: str, idle_seconds: float) -> None:
     report(next(counter))
 
 
+def passed(url: str, wait_seconds: float) -> None:
+    """Hold a query that asks the clock until its instant has come; then go on as before."""
+    client = ConvexClient(url)
+    at = (time.time() + wait_seconds) * 1000
+    answers = client.subscribe("clock:passed", {"at": at})
+    report(next(answers))
+    report(next(answers))
+    report(client.query("values:ask", {"value": "still there"}))
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](**json.loads(sys.argv[2]))
