@@ -58,7 +58,7 @@ class AppRoutes:
         path = scope["path"].removeprefix(self.prefix)
         action = self.router.find(scope["method"], path)
         headers = _headers(scope["headers"])
-        body = _Body(receive, self.settings, _has_body(headers))
+        body = RequestBody(receive, self.settings, _has_body(headers))
         async with trio.open_nursery() as nursery:
             if action is None:
                 nursery.start_soon(body.discard)
@@ -72,7 +72,7 @@ class AppRoutes:
             nursery.cancel_scope.cancel()
 
     async def _serve(
-        self, action: HttpAction, request: "_Parts", body: "_Body", send: Send
+        self, action: HttpAction, request: "_Parts", body: "RequestBody", send: Send
     ) -> None:
         caller, failure = await self._caller(request.headers)
         exchange = Exchange(
@@ -110,8 +110,7 @@ class AppRoutes:
             told.instead = error_response(error)
         except Exception as error:
             log.exception("A route failed", path=exchange.action.path, exc_info=error)
-        finally:
-            exchange.end()
+        exchange.end()
 
     async def _caller(self, headers: Mapping[str, str]) -> tuple[Caller, FlowError | None]:
         """Tell who asks. A token that is not believed matters only to an action that looks."""
@@ -153,7 +152,7 @@ class _Told:
 
 
 @define
-class _Body:
+class RequestBody:
     """The body of a request, as hypercorn gives it, within the bounds on its time."""
 
     receive: Receive
@@ -188,13 +187,13 @@ class _Body:
             await self.receive()
 
 
-async def _carry(exchange: Exchange, body: _Body) -> None:
+async def _carry(exchange: Exchange, body: RequestBody) -> None:
     await exchange.carry_body(body.read)
     await exchange.wait_ended()
     await body.discard()
 
 
-async def _write(exchange: Exchange, told: _Told, body: _Body, send: Send) -> None:
+async def _write(exchange: Exchange, told: _Told, body: RequestBody, send: Send) -> None:
     """Write the response as it comes; one that stops before its end is cut off visibly."""
     async for part in exchange.parts:
         match part:

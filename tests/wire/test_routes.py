@@ -6,6 +6,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -188,6 +189,29 @@ def test_past_20_mib_a_body_is_refused_and_the_connection_closed(client: httpx.C
     assert (declared.status_code, chunked.status_code) == (413, 413)
     assert declared.headers["connection"] == chunked.headers["connection"] == "close"
     assert client.get("/who").text == "anyone"
+
+
+def test_a_body_that_no_route_reads_does_not_hold_up_the_answer(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    """Hypercorn would wait for ever to be rid of it, once its queue is full."""
+    file = tmp_path / "go on"
+    with socket.create_connection(("127.0.0.1", server.port), DEADLINE_SECONDS) as sending:
+        head = f"GET /http/drip?file={quote(str(file))} HTTP/1.1\r\nHost: x\r\n"
+        sending.sendall(head.encode() + b"Content-Length: 20000000\r\n\r\n")
+        sending.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                sending.send(bytes(MIB))
+        sending.settimeout(DEADLINE_SECONDS)
+        file.touch()
+        answer = b""
+        with suppress(ConnectionError):
+            while piece := sending.recv(4096):
+                answer += piece
+
+    assert answer.endswith(b"0\r\n\r\n")
+    assert b"connection: close" in answer
 
 
 def test_past_20_mib_a_response_is_cut_off(server: ServerProcess, client: httpx.Client) -> None:
