@@ -257,4 +257,4 @@ class ActionActor:
         self._running.clear()
         for running in abandoned:
             running.scope.cancel()
-            self._answer(running.message, Attempt(Refused(reason)))
+            self._answer(running.message, Attempt(Refused(reason), "Interrupted", again=True))

@@ -84,7 +84,7 @@ class Held:
 class Running:
     """A job that was taken, and how far it is. ``result`` is an action's, once that has ended.
 
-    ``again_at`` is when to try again to note that, on the monotonic clock.
+    ``is_passing`` says that another attempt of it might end otherwise. ``again_at`` is when to try again to note that, on the monotonic clock.
     """
 
     id: str
@@ -92,6 +92,7 @@ class Running:
     due: float
     stage: Stage
     result: Done | Refused | None = None
+    is_passing: bool = False
     again_at: float = inf
 
 
@@ -318,11 +319,11 @@ class JobActor:
     def _go_on(self, queue: Queue, running: Running, message: Ended) -> None:
         """Take a job one step on."""
         if isinstance(message, ActionDone):
-            running.result = message.result
+            running.result, running.is_passing = message.result, message.again
             self._write_end(running)
         elif running.stage == "acting":
             assert isinstance(message, NotDone), message
-            running.result = Refused(message.reason)
+            running.result, running.is_passing = Refused(message.reason), True
             self._write_end(running)
         elif isinstance(message, NotDone) or isinstance(message.outcome.result, Refused):
             self._postpone(queue, running, message)
@@ -357,7 +358,7 @@ class JobActor:
         assert running.result is not None, running.id
         running.stage, running.again_at = "ending", inf
         function = self.app.app.functions.get(running.call.path)
-        retry = function.retry if isinstance(function, Action) else None
+        retry = function.retry if isinstance(function, Action) and running.is_passing else None
         seed = self.runtime.random.getrandbits(32)
         self._step(running.id, _own("end"), EndAction(running.id, running.result, retry, seed))
 

@@ -129,7 +129,7 @@ class EndAction:
     """Note how an action ended, and let it wait for its next attempt if it has one.
 
     Attributes:
-        retry: the policy of an action that may run again, None for all others.
+        retry: the policy of an action that may run again, None if it may not or it would not help.
         seed: of the chance in how long it waits.
     """
 
@@ -147,9 +147,8 @@ class EndAction:
             end_job(transaction, job, "success")
             return done("success")
         error = self.result.message
-        # An AppError is the app's own word: it is no accident that another attempt could mend.
         seconds = None
-        if self.retry is not None and self.result.data is None:
+        if self.retry is not None:
             seconds = self.retry.delay_seconds(job.attempts, Random(self.seed))
         if seconds is None:
             end_job(transaction, job, "failed", error)

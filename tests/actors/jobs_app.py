@@ -6,7 +6,7 @@ import trio
 from attrs import define
 
 from flow_backend.actors.messages import Call
-from flow_backend.errors import AppError
+from flow_backend.errors import AppError, InvalidCall
 from flow_backend.functions.context import ActionCtx, Caller, MutationCtx, QueryCtx
 from flow_backend.functions.function import (
     Function,
@@ -61,6 +61,13 @@ async def call_out(ctx: ActionCtx, token: str, seconds: float = 0.0, fails: int 
 steady = action(retry=Retry(attempts=3, first_seconds=10.0))(call_out.call)
 
 
+@action(retry=Retry(attempts=3, first_seconds=10.0))
+async def mistaken(ctx: ActionCtx, token: str, seconds: float = 0.0, fails: int = 0) -> None:
+    """Call something as it cannot be called: no other attempt will end otherwise."""
+    await ctx.run(work, token=token)
+    raise InvalidCall("there is no such thing")
+
+
 @action
 async def cancel_after(ctx: ActionCtx, token: str) -> None:
     """Schedule something for later, and take that back."""
@@ -100,7 +107,7 @@ def schedule(
 ) -> JobId:
     if what == "work":
         return ctx.scheduler.run_after(seconds, work, token=token, fails=bool(fails))
-    function = {"call_out": call_out, "steady": steady}[what]
+    function = {"call_out": call_out, "steady": steady, "mistaken": mistaken}[what]
     return ctx.scheduler.run_after(seconds, function, token=token, seconds=lasts, fails=fails)
 
 
@@ -141,6 +148,7 @@ FUNCTIONS: dict[str, Function[..., Any]] = {
         "work": work,
         "call_out": call_out,
         "steady": steady,
+        "mistaken": mistaken,
         "cancel_after": cancel_after,
         "effects": effects,
         "all_effects": all_effects,

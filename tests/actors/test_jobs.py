@@ -116,6 +116,19 @@ async def test_an_action_with_a_retry_goes_back_to_pending_and_keeps_each_error(
         assert len(job["errors"]) == 3
 
 
+async def test_an_action_that_would_fail_again_is_not_tried_again(
+    autojump_clock: MockClock,
+) -> None:
+    """A wrong call stays wrong, whatever the policy: each attempt would only do harm once more."""
+    async with jobs() as it:
+        ident = await it.do("schedule", token="a", what="mistaken")
+        await trio.sleep(1000)
+
+        job = await it.ask("job", ident=ident)
+        assert (job["state"]["kind"], job["attempts"]) == ("failed", 1)
+        assert await it.tokens() == ["a"]
+
+
 async def test_an_action_schedules_and_cancels(autojump_clock: MockClock) -> None:
     async with jobs() as it:
         await it.do("schedule_cancel_after")
