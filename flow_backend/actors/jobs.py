@@ -84,7 +84,8 @@ class Held:
 class Running:
     """A job that was taken, and how far it is. ``result`` is an action's, once that has ended.
 
-    ``is_passing`` says that another attempt of it might end otherwise. ``again_at`` is when to try again to note that, on the monotonic clock.
+    ``is_passing`` says that another attempt of it might end otherwise. ``again_at`` is when to try
+    again to note its end, on the monotonic clock.
     """
 
     id: str
@@ -399,7 +400,9 @@ class JobActor:
         queue = self.queues["action"]
         for job in await self.worker.run(self._read_running):
             call = Call(job.path, job.args, Caller(admin=True, job=job.id))
-            running = Running(job.id, call, job.due, "ending", Refused(_INTERRUPTED))
+            running = Running(
+                job.id, call, job.due, "ending", Refused(_INTERRUPTED), is_passing=True
+            )
             queue.running[job.id] = running
             self._write_end(running)
         self._found_interrupted = True
