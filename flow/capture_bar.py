@@ -4,9 +4,9 @@ from attrs import frozen
 
 from flow.making import read_line
 from flow.quick_add.line import Kind
-from flow.recurrence import Anchor
-from flow.rule_text import rule_text
 from flow.schema import ItemKind
+from flow.time.recurrence import Anchor
+from flow.time.rule_text import rule_text
 from flow_backend import Date, Instant, QueryCtx, Time, query
 
 

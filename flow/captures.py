@@ -3,10 +3,10 @@
 import re
 from typing import Final, assert_never
 
-from flow.page_title import title_at
 from flow.quick_add.parse import parse
 from flow.schema import Became, Board, Capture, ItemKind
 from flow.settings import is_zone, settings_of
+from flow.text.page_title import title_at
 from flow.triage import Line, note_of, reminder_of, task_of
 from flow_backend import (
     ActionCtx,

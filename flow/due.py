@@ -4,8 +4,10 @@ from typing import Any, Final
 
 from attrs import evolve
 
-from flow.instants import due_at, to_wall
-from flow.recurrence import (
+from flow.schema import Completion, RepeatState, Task
+from flow.settings import checked_zone, settings_of
+from flow.time.instants import due_at, to_wall
+from flow.time.recurrence import (
     Anchor,
     Occurrence,
     Series,
@@ -14,9 +16,7 @@ from flow.recurrence import (
     occurrence_at,
     occurrence_of,
 )
-from flow.rules import read_rule
-from flow.schema import Completion, RepeatState, Task
-from flow.settings import checked_zone, settings_of
+from flow.time.rules import read_rule
 from flow_backend import AppError, Date, Id, Instant, MutationCtx, Time
 
 PRIORITIES: Final = range(1, 5)

@@ -7,9 +7,9 @@ from typing import Final
 from attrs import frozen
 
 from flow.due import due_day
-from flow.instants import day_bounds, to_wall
 from flow.schema import Task
 from flow.settings import settings_of
+from flow.time.instants import day_bounds, to_wall
 from flow_backend import AppError, Date, Instant, QueryCtx
 
 OVERDUE_MAX: Final = 1_000

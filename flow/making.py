@@ -7,7 +7,6 @@ from attrs import evolve, frozen
 from flow import task_reminders
 from flow.boards import TITLE_MAX, make_board
 from flow.due import due_fields, repeat_fields
-from flow.instants import offset_at, to_instant, wall_of
 from flow.new_reminder import make_reminder
 from flow.notes import make_note
 from flow.places import last_rank
@@ -16,6 +15,7 @@ from flow.quick_add.result import Names, QuickAdd
 from flow.rank import rank_between
 from flow.schema import Board, Capture, ItemKind, QuickAdded, Reminder, Task
 from flow.settings import is_zone, settings_of
+from flow.time.instants import offset_at, to_instant, wall_of
 from flow_backend import AppError, Date, Id, Instant, MutationCtx, QueryCtx
 
 BOARD_OF_TASKS: Final = "Tasks"

@@ -3,12 +3,12 @@
 from typing import Final, Literal
 
 from flow.boards import clean_title
-from flow.instants import to_wall
-from flow.recurrence import Occurrence, next_occurrence, occurrence_at, occurrence_of
 from flow.ringing import next_fields, save, series_of
-from flow.rules import read_rule
 from flow.schema import Capture, Reminder, Task
 from flow.settings import Settings, checked_zone, settings_of
+from flow.time.instants import to_wall
+from flow.time.recurrence import Occurrence, next_occurrence, occurrence_at, occurrence_of
+from flow.time.rules import read_rule
 from flow_backend import AppError, Date, Id, Instant, MutationCtx, Time
 
 _TITLE: Final = "The title of a reminder"

@@ -131,7 +131,7 @@ def get(ctx: QueryCtx, note: Id[Note]) -> OpenNote | None:
     if found is None:
         return None
     # Only who reads a note needs what renders it.
-    from flow.rendering import render
+    from flow.text.rendering import render
 
     text = text_of(ctx, found)
     view = NoteView(
@@ -160,8 +160,9 @@ def edit(
 ) -> Edited:
     """Change what is given of a note; ``base`` is the version that the change was made of.
 
-    If somebody else changed the note since, both changes are merged: see :mod:`flow.merge`. Each
-    title, text and tag that anyone sent is kept as a version. Nothing new writes nothing.
+    If somebody else changed the note since, both changes are merged: see
+    :mod:`flow.text.merge`. Each title, text and tag that anyone sent is kept as
+    a version. Nothing new writes nothing.
 
     Raises: AppError if the note is gone, ``base`` is no version of it, or it would be too long.
     """
@@ -248,7 +249,7 @@ def _write(
 def _merge(ctx: MutationCtx, note: Note, current: VersionText, base: int, sent: _Sent) -> Edited:
     """Merge a change of an older version into the newest one."""
     # Only who has been away needs what merges.
-    from flow.note_merge import merge_versions
+    from flow.text.note_merge import merge_versions
 
     ancestor = base_of(ctx, note.id, base)
     began = current if ancestor is None else ancestor

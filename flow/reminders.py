@@ -5,9 +5,7 @@ from typing import Final, Literal
 
 from attrs import frozen
 
-from flow.lateness import LATE_RINGS_MAX
 from flow.new_reminder import make_reminder
-from flow.recurrence import Occurrence, Series, complete, occurrence_of
 from flow.ringing import (
     close_open,
     delivery_of,
@@ -19,9 +17,11 @@ from flow.ringing import (
 )
 from flow.schema import Delivery, Reminder, Task, WebhookAttempt
 from flow.settings import Settings, settings_of
-from flow.snooze import Preset
-from flow.snooze import snooze_presets as presets_now
 from flow.task_reminders import add_offset
+from flow.time.lateness import LATE_RINGS_MAX
+from flow.time.recurrence import Occurrence, Series, complete, occurrence_of
+from flow.time.snooze import Preset
+from flow.time.snooze import snooze_presets as presets_now
 from flow_backend import (
     AppError,
     Date,

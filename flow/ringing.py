@@ -7,13 +7,13 @@ from typing import Any, Final
 from attrs import evolve
 
 from flow.due import series_of_task
-from flow.instants import offset_at, to_wall
-from flow.lateness import ON_TIME_SECONDS, RINGS_SECONDS_MAX, Ring, judge, ring_for
-from flow.recurrence import Occurrence, Series, occurrence_at, occurrence_of, occurrences
-from flow.rules import read_rule
 from flow.schema import Delivery, DeliveryState, Reminder
 from flow.settings import Settings, settings_of
-from flow.snooze import quiet_until
+from flow.time.instants import offset_at, to_wall
+from flow.time.lateness import ON_TIME_SECONDS, RINGS_SECONDS_MAX, Ring, judge, ring_for
+from flow.time.recurrence import Occurrence, Series, occurrence_at, occurrence_of, occurrences
+from flow.time.rules import read_rule
+from flow.time.snooze import quiet_until
 from flow.webhook import end_webhook, queue_webhook
 from flow_backend import (
     Date,

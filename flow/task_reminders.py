@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from flow.instants import check_offset, offset_at, to_wall
-from flow.recurrence import Occurrence, occurrence_of
 from flow.ringing import (
     close_open,
     end_reminder,
@@ -15,6 +13,8 @@ from flow.ringing import (
 )
 from flow.schema import Reminder, Task
 from flow.settings import settings_of
+from flow.time.instants import check_offset, offset_at, to_wall
+from flow.time.recurrence import Occurrence, occurrence_of
 from flow_backend import AppError, Date, Id, Instant, MutationCtx, Time
 
 OFFSETS_MAX: Final = 10

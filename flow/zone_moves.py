@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from flow.instants import due_at
 from flow.ringing import save, waiting_of
 from flow.schema import Reminder, Task
 from flow.settings import settings_of
+from flow.time.instants import due_at
 from flow_backend import MutationCtx, PaginationOptions, internal_mutation
 
 MOVED_AT_ONCE: Final = 200

@@ -8,7 +8,6 @@ from typing import Final, Literal
 
 from attrs import frozen
 
-from flow.instants import to_wall
 from flow.quick_add.words import (
     COUNT,
     DAY_NAMES,
@@ -25,6 +24,7 @@ from flow.quick_add.words import (
     phrase,
 )
 from flow.settings import Settings
+from flow.time.instants import to_wall
 from flow_backend import Instant, Time
 
 Strength = Literal["strong", "weekday", "month day", "weak"]

@@ -6,7 +6,6 @@ from typing import Final
 
 from attrs import define, evolve, frozen
 
-from flow.instants import shown_instead, to_instant, to_wall
 from flow.quick_add import reminders, sigils
 from flow.quick_add.dates import Now, When, find_dates, plus_days
 from flow.quick_add.line import Hint, Line
@@ -22,10 +21,11 @@ from flow.quick_add.times import (
     read_time,
 )
 from flow.quick_add.words import AGAINST, COUNT, Phrase, count_of, phrase
-from flow.recurrence import Anchor, first_occurrence
-from flow.rule_text import day_text, rule_text
-from flow.rules import COUNT_MAX
 from flow.settings import Settings
+from flow.time.instants import shown_instead, to_instant, to_wall
+from flow.time.recurrence import Anchor, first_occurrence
+from flow.time.rule_text import day_text, rule_text
+from flow.time.rules import COUNT_MAX
 from flow_backend import Date, Instant, Time
 
 _STARTING: Final = phrase(r"(?:starting|beginning|from)(?: on)?")

@@ -23,7 +23,7 @@ from flow.quick_add.words import (
     ordinal_of,
     phrase,
 )
-from flow.recurrence import Anchor
+from flow.time.recurrence import Anchor
 from flow_backend import Time
 
 WORKDAYS: Final = "MO,TU,WE,TH,FR"

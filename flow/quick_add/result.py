@@ -6,7 +6,7 @@ from typing import Final, Literal
 from attrs import frozen
 
 from flow.quick_add.line import Hint, Span
-from flow.recurrence import Anchor
+from flow.time.recurrence import Anchor
 from flow_backend import Date, Instant, Time
 
 ItemKind = Literal["task", "note", "reminder"]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flow.matching import Effort, Matcher
-from flow.merge import join_texts, merge_line, merge_texts
+from flow.text.matching import Effort, Matcher
+from flow.text.merge import join_texts, merge_line, merge_texts
 from tests.effort import cases
 from tests.flow.support import Flow, open_flow
 
@@ -149,7 +149,7 @@ def test_no_word_that_a_side_put_in_is_lost(base: str, seed: int, steps: int) ->
     random = Random(seed)
     theirs, mine = changed(random, base, "a"), changed(random, base, "b")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flow.merge.STEPS_MAX", steps)
+        patch.setattr("flow.text.merge.STEPS_MAX", steps)
         text, conflict = merged(base, theirs, mine)
 
     put_in = (words(theirs) | words(mine)) - words(base)

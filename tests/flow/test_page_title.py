@@ -6,8 +6,8 @@ import httpx
 import pytest
 import trio
 
-from flow import page_title
-from flow.page_title import READ_MAX, title_at, title_of
+from flow.text import page_title
+from flow.text.page_title import READ_MAX, title_at, title_of
 from flow_backend import AppError
 from tests.flow.pages import HUGE_BYTES, Pages, open_pages
 

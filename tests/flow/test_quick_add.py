@@ -11,10 +11,10 @@ from attrs import evolve
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flow.instants import to_instant, to_wall
 from flow.quick_add.parse import parse
 from flow.quick_add.result import Names, QuickAdd
 from flow.settings import Settings
+from flow.time.instants import to_instant, to_wall
 from tests.effort import cases
 
 TABLE = json.loads(Path("fixtures/quick_add.json").read_text())

@@ -8,7 +8,7 @@ from itertools import islice
 
 import pytest
 
-from flow.instants import (
+from flow.time.instants import (
     check_offset,
     day_bounds,
     due_at,
@@ -17,7 +17,7 @@ from flow.instants import (
     to_instant,
     to_wall,
 )
-from flow.recurrence import (
+from flow.time.recurrence import (
     Occurrence,
     Series,
     complete,
@@ -27,7 +27,7 @@ from flow.recurrence import (
     occurrence_of,
     occurrences,
 )
-from flow.rules import read_rule
+from flow.time.rules import read_rule
 from flow_backend import AppError, Instant
 
 NY, BERLIN = "America/New_York", "Europe/Berlin"

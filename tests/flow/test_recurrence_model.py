@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from whenever import PlainDateTime, TimeZoneNotFoundError
 
-from flow.instants import day_bounds, to_instant, to_wall
-from flow.recurrence import (
+from flow.time.instants import day_bounds, to_instant, to_wall
+from flow.time.recurrence import (
     Series,
     complete,
     latest_occurrence,
@@ -24,7 +24,7 @@ from flow.recurrence import (
     occurrence_of,
     occurrences,
 )
-from flow.rules import read_rule
+from flow.time.rules import read_rule
 from flow_backend import AppError, Instant
 from tests.effort import cases
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flow.rendering import COST_MAX, render, render_piece, split
+from flow.text.rendering import COST_MAX, render, render_piece, split
 from tests.effort import cases
 
 LINES = [

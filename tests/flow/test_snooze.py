@@ -7,10 +7,10 @@ from datetime import time
 
 import pytest
 
-from flow.lateness import Ring, ring_for
-from flow.recurrence import Occurrence, Series, occurrence_at, occurrences
 from flow.settings import Settings
-from flow.snooze import quiet_until, snooze_presets
+from flow.time.lateness import Ring, ring_for
+from flow.time.recurrence import Occurrence, Series, occurrence_at, occurrences
+from flow.time.snooze import quiet_until, snooze_presets
 from tests.flow.test_recurrence import BERLIN, NY, WORKDAYS, at, local, nominal, series, utc
 
 AT_NIGHT = Settings(home_zone=NY, quiet_from=time(22), quiet_until=time(7))

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from flow.instants import to_instant
+from flow.time.instants import to_instant
 from tests.flow.support import Said
 from tests.flow.timeline import Timeline, open_timeline
 

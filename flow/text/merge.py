@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 from attrs import frozen
 
-from flow.matching import Effort, Matcher
+from flow.text.matching import Effort, Matcher
 
 STEPS_MAX: Final = 300_000
 """How many steps the comparisons of one merge may take, some 0.1 s; see :class:`Effort`."""

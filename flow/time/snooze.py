@@ -5,8 +5,8 @@ from typing import Final
 
 from attrs import frozen
 
-from flow.instants import to_instant, to_wall
 from flow.settings import Settings
+from flow.time.instants import to_instant, to_wall
 from flow_backend import Instant, Time
 
 _DAY: Final = timedelta(days=1)

@@ -2,8 +2,8 @@
 
 from attrs import frozen
 
-from flow.merge import Merged, join_texts, merge_line, merge_texts, quote
 from flow.note_versions import VersionText
+from flow.text.merge import Merged, join_texts, merge_line, merge_texts, quote
 
 
 @frozen

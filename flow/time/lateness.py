@@ -4,9 +4,9 @@ from typing import Final, Literal
 
 from attrs import frozen
 
-from flow.recurrence import Occurrence, Series, begun_between, next_occurrence
 from flow.settings import Settings
-from flow.snooze import quiet_until
+from flow.time.recurrence import Occurrence, Series, begun_between, next_occurrence
+from flow.time.snooze import quiet_until
 from flow_backend import Instant
 
 ON_TIME_SECONDS: Final = 60

@@ -7,8 +7,8 @@ from typing import Final, Literal
 
 from attrs import evolve, frozen
 
-from flow.instants import MIDNIGHT, day_bounds, to_instant, to_wall, wall_of
-from flow.rules import Rule, read_rule, walls
+from flow.time.instants import MIDNIGHT, day_bounds, to_instant, to_wall, wall_of
+from flow.time.rules import Rule, read_rule, walls
 from flow_backend import Date, Instant, Time
 
 Anchor = Literal["schedule", "done"]

@@ -3,8 +3,8 @@
 from datetime import date
 from typing import Final
 
-from flow.recurrence import Anchor
-from flow.rules import Rule, read_rule
+from flow.time.recurrence import Anchor
+from flow.time.rules import Rule, read_rule
 
 _DAYS: Final = (
     *("Monday", "Tuesday", "Wednesday", "Thursday"),
