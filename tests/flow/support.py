@@ -14,7 +14,7 @@ from flow_backend.actors.messages import Call as BackendCall
 from flow_backend.actors.opening import open_backend
 from flow_backend.functions.context import NOBODY, Caller
 from flow_backend.functions.limits import Limits, ThreadDeadlines
-from flow_backend.functions.registry import load_app
+from flow_backend.functions.registry import App, load_app
 from flow_backend.functions.runner import Runner
 from flow_backend.runtime import SystemRuntime
 from flow_backend.schema.ids import encode_id, new_internal_id
@@ -245,13 +245,13 @@ class RunningFlow:
 
 @asynccontextmanager
 async def open_running_flow(
-    settings: BackendSettings | None = None,
+    settings: BackendSettings | None = None, app: App = APP
 ) -> AsyncGenerator[RunningFlow]:
     runtime = SystemRuntime()
-    storage = open_memory_storage(list(APP.schema.tables.values()), now_ns=runtime.now_ns)
+    storage = open_memory_storage(list(app.schema.tables.values()), now_ns=runtime.now_ns)
     try:
         async with open_backend(
-            APP, storage, runtime, text_frame=text_frame, deadlines=_DEADLINES, settings=settings
+            app, storage, runtime, text_frame=text_frame, deadlines=_DEADLINES, settings=settings
         ) as backend:
             yield RunningFlow(backend)
     finally:
