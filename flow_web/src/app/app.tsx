@@ -119,7 +119,7 @@ const RoutedPage = ({ route, boards, board }: RoutedPageProps) => {
     case "inbox":
       return <InboxPage links={ITEM_LINKS} />;
     case "notes":
-      return <NotesPage note={route.note} linkTo={linkToNote} />;
+      return <NotesPage note={route.note} listLink={LINKS.notes} linkTo={linkToNote} onGo={goTo} />;
     case "reminders":
       return <RemindersPage />;
     case "board":

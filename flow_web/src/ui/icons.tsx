@@ -132,6 +132,30 @@ export const TrashIcon = () => (
   </Icon>
 );
 
+export const PinIcon = () => (
+  <Icon>
+    <path d="M6.200 2.800h5.600l-.6 4.600 2 2.600H4.800l2-2.600zM9 10v5.200" />
+  </Icon>
+);
+
+export const PenIcon = () => (
+  <Icon>
+    <path d="m3.400 14.600.7-3.100 7.300-7.300a1.500 1.500 0 0 1 2.100 0l.3.3a1.500 1.500 0 0 1 0 2.100l-7.300 7.300z" />
+  </Icon>
+);
+
+export const BackIcon = () => (
+  <Icon>
+    <path d="M10.800 4.200 6 9l4.800 4.800" />
+  </Icon>
+);
+
+export const DownIcon = () => (
+  <Icon>
+    <path d="m5.400 7.400 3.600 3.600 3.600-3.600" />
+  </Icon>
+);
+
 export const WarningIcon = () => (
   <Icon>
     <path d="M9 3.4 2.8 14.200h12.400zM9 7.600v2.800m0 1.800h.01" />

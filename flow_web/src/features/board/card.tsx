@@ -5,23 +5,13 @@ import type { CSSProperties, KeyboardEvent, MouseEvent } from "react";
 import type { Task } from "../../sync/api";
 import { isProvisional } from "../../sync/optimistic";
 import { DueChip, PriorityMark, RepeatMark } from "../../ui/due-chip";
+import { hueOf } from "../../ui/hue";
 import { CheckIcon, MoreIcon, NoteIcon } from "../../ui/icons";
 import styles from "./card.module.css";
 import { useBoardHandlers } from "./handlers";
 import { useCardDrag } from "./use-card-drag";
 
 export const KEYS_HINT_ID = "board-keys";
-
-const HUES = 12;
-
-/** Return a hue in degrees, the same for equal labels. Its text tells a label, not its colour. */
-const hueOf = (label: string): number => {
-  let sum = 0;
-  for (const character of label) {
-    sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 9973;
-  }
-  return ((sum % HUES) * 360) / HUES;
-};
 
 const Labels = ({ labels }: { labels: readonly string[] }) => (
   <>
