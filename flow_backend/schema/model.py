@@ -56,7 +56,11 @@ def build_schema(classes: Iterable[type[Document]]) -> Schema:
                 f"{place_of(cls)}: {cls.__name__} and {documents[table].__name__} are both "
                 f"table {table!r}; rename one"
             )
-        _check_name(table, f"{place_of(cls)}: {cls.__name__}: the table name")
+        try:
+            _check_name(table, f"{cls.__name__}: the table name")
+        except SchemaError as error:
+            # Only now: to find the line of a class its whole file is parsed.
+            raise SchemaError(f"{place_of(cls)}: {error}") from error
         documents[table] = cls
     documents |= {cls.__table__: cls for cls in SYSTEM_DOCUMENTS}
     converter = TypeConverter()
