@@ -36,12 +36,14 @@ class _Running:
     """An action that was taken: how it ended, if it has, and how to stop it.
 
     Attributes:
+        turns: where it takes its turn, and gives that back.
         deadline: when it is answered at the latest, by trio's clock.
         has_turn: whether it counts among those that run; it does not while it waits to try again.
         failure: a mistake of this actor's own, which its supervisor is to see.
     """
 
     message: RunAction
+    turns: trio.Semaphore
     deadline: float = math.inf
     scope: trio.CancelScope = field(factory=trio.CancelScope)
     ended: trio.Event = field(factory=trio.Event)
@@ -91,14 +93,17 @@ class ActionActor:
 
     async def run(self) -> None:
         """Work for ever."""
-        self._opening = trio.Lock()  # A failure may have left the old one locked for ever.
+        # A failure may have left the old lock locked for ever, and taken a turn that nobody has.
+        # What it has abandoned gives its turn back to the old ones.
+        self._opening = trio.Lock()
+        self._turns = trio.Semaphore(self.running_max)
         async with trio.open_nursery() as nursery:
             while True:
                 message = await self.inbox.receive()
                 # Noted before any wait: if this actor fails meanwhile, its sender is told.
                 self.actions += 1
-                running = self._running[self.actions] = _Running(message)
-                await self._turns.acquire()
+                running = self._running[self.actions] = _Running(message, self._turns)
+                await running.turns.acquire()
                 running.deadline = trio.current_time() + self.seconds_max
                 self.outside.start_soon(self._act, running)
                 nursery.start_soon(self._keep, self.actions, running)
@@ -135,7 +140,7 @@ class ActionActor:
             running.failure = error
         finally:
             if running.has_turn:
-                self._turns.release()
+                running.turns.release()
             running.ended.set()
 
     # --- Attempts
@@ -179,13 +184,13 @@ class ActionActor:
             await trio.sleep(seconds)
             return
         running.has_turn = False
-        self._turns.release()
+        running.turns.release()
         self._pausing += 1
         try:
             await trio.sleep(seconds)
         finally:
             self._pausing -= 1
-        await self._turns.acquire()
+        await running.turns.acquire()
         running.has_turn = True
 
     async def _attempt(self, call: Call, running: "_Running", depth: int) -> Attempt:

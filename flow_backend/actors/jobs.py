@@ -11,6 +11,7 @@ from attrs import define, field
 from flow_backend.actors.mailbox import Mailbox, Put
 from flow_backend.actors.messages import (
     FAILED_AT_THIS,
+    OUTCOME_UNKNOWN,
     ActionDone,
     Call,
     JobMessage,
@@ -326,6 +327,9 @@ class JobActor:
             assert isinstance(message, NotDone), message
             running.result, running.is_passing = Refused(message.reason), True
             self._write_end(running)
+        elif running.stage == "starting" and _is_unknown(message):
+            # If it was written, nobody else will run it: it is not to be left in progress.
+            self._step(running.id, _own("start"), StartAction(running.id, asked_before=True))
         elif isinstance(message, NotDone) or isinstance(message.outcome.result, Refused):
             self._postpone(queue, running, message)
         else:
@@ -343,8 +347,10 @@ class JobActor:
             self.actions.put(RunAction(running.call, _Reply(running.id, self._ended, self.inbox)))
             return
         del queue.running[running.id]
-        if what == "skipped":
-            queue.due = 0.0  # Canceled, or the clock was set back: what is due is not known.
+        if what in {"skipped", "canceled"}:
+            # Canceled, or the clock was set back; or its end was written though none was told so,
+            # and it waits for its next attempt, which no look has found meanwhile.
+            queue.due = 0.0
         if what in {"failed", "again"}:
             self.failures += 1
             logger.warning(
@@ -447,6 +453,12 @@ class JobActor:
 def _own(what: str) -> Call:
     """Name the server's own work, for the durations and the log."""
     return Call(f"_scheduler:{what}", None)
+
+
+def _is_unknown(message: MutationDone | NotDone) -> bool:
+    """Say whether the writer fell, and what it was asked for may have been committed or not."""
+    result = message.outcome.result if isinstance(message, MutationDone) else None
+    return isinstance(result, Refused) and result.message == OUTCOME_UNKNOWN
 
 
 def _bytes(jobs: Sequence[Job]) -> int:

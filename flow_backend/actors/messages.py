@@ -84,6 +84,12 @@ FAILED_AT_THIS: Final = (
 )
 """What a mutation is refused with that the MutationActor itself has failed at."""
 
+OUTCOME_UNKNOWN: Final = (
+    "[Server Error] The server's writer failed, and whether this mutation was made is not known. "
+    "Look at the data; with an idempotency key a request can be sent again safely."
+)
+"""What one without an idempotency key is refused with, if the MutationActor has failed."""
+
 
 @frozen
 class MarkPast:

@@ -11,6 +11,7 @@ from flow_backend.actors.durations import Durations
 from flow_backend.actors.mailbox import Mailbox, Put
 from flow_backend.actors.messages import (
     FAILED_AT_THIS,
+    OUTCOME_UNKNOWN,
     Committed,
     JobsWritten,
     MarkPast,
@@ -43,10 +44,6 @@ from flow_backend.values.timestamp import CommitTs
 logger = structlog.get_logger()
 
 _TRY_AGAIN = "Nothing of it was written; send it again."
-_OUTCOME_UNKNOWN = (
-    "[Server Error] The server's writer failed, and whether this mutation was made is not known. "
-    "Look at the data; with an idempotency key a request can be sent again safely."
-)
 
 
 @define
@@ -335,7 +332,7 @@ class MutationActor:
         if is_certain and not is_culprit:
             self._withdraw_behind([request])
             return NotDone(request.request_id, f"The writer failed. {_TRY_AGAIN}")
-        text = FAILED_AT_THIS if is_certain else _OUTCOME_UNKNOWN
+        text = FAILED_AT_THIS if is_certain else OUTCOME_UNKNOWN
         return MutationDone(request.request_id, Outcome(Refused(text), None))
 
 

@@ -78,7 +78,7 @@ async def open_backend(
     crons = bound_crons(runner.app)
     pool = open_pool(storage, runner, runtime, Durations(), settings.readers)
     snapshot, jobs_snapshot = storage.open_snapshot(), storage.open_snapshot()
-    writer, jobs_worker = runtime.worker("writer"), runtime.worker("jobs")
+    writer, jobs_worker = runtime.worker("writer"), runtime.worker("job reader")
     try:
         async with trio.open_nursery() as nursery:
             machine = _Machine(

@@ -110,13 +110,22 @@ class RunMutationJob:
 class StartAction:
     """Note that an action starts, before its first line runs.
 
+    Attributes:
+        asked_before: the same was asked for already, and whether it was written is not known; the
+            action has not begun.
+
     Source: the guarantees, F2.
     """
 
     job: str
+    asked_before: bool = False
 
     def __call__(self, transaction: Transaction, run: Run) -> Done | Refused:
         """Note it."""
+        if self.asked_before:
+            found = find_job(transaction, self.job)
+            if found is not None and found.kind == "inProgress":
+                return done("started")
         job = _startable(transaction, self.job)
         if job is None:
             return done("skipped")
