@@ -25,6 +25,8 @@ from flow_backend.functions.registry import App, make_app
 from flow_backend.schema.pages import Page, PaginationOptions
 from flow_backend.testing.client import QueryOutcome
 from flow_backend.values.value import JsonValue
+from tests.simulation import jobs_app
+from tests.simulation.applied import Applied
 
 
 @document("entries")
@@ -60,14 +62,6 @@ class Note(Document):
     owner: str
     text: str
     by_owner = Index("owner")
-
-
-@document("applied")
-class Applied(Document):
-    """One row for each mutation that ran, never deleted: what ran twice stands here twice."""
-
-    token: str
-    by_token = Index("token")
 
 
 def _apply(ctx: MutationCtx, token: str) -> None:
@@ -226,17 +220,19 @@ def page(ctx: QueryCtx, of: str, pagination_opts: PaginationOptions) -> Page[Ent
     return ctx.db.scan(Entry.by_list[of]).paginate(pagination_opts)
 
 
-def _sim_app() -> App:
+def _sim_app(jobs: Mapping[str, Function[..., Any]]) -> App:
     functions: list[Function[..., Any]] = [
         *(append, remove_first, move_first, count, transfer, note, fail, look, append_inside),
         *(append_later, entries, first_entries, last_entry, counter, sums, pair, my_notes),
         *(notes_if_counted, few_entries, page),
     ]
-    documents = [Entry, Counter, Left, Right, Note, Applied]
-    return make_app("sim", documents, {f"s:{each.name}": each for each in functions})
+    documents = [Entry, Counter, Left, Right, Note, Applied, *jobs_app.DOCUMENTS]
+    return make_app("sim", documents, {**{f"s:{each.name}": each for each in functions}, **jobs})
 
 
-APP = _sim_app()
+APP = _sim_app(jobs_app.NOW)
+LATER = _sim_app(jobs_app.LATER)
+"""The app's next version, in which functions that jobs name are gone or take other arguments."""
 
 
 # --- The naive evaluator --------------------------------------------------------------------------
@@ -271,6 +267,11 @@ def _numbers(tables: Tables, table: str) -> float:
     return sum(float(str(row["amount"])) for row in tables[table])
 
 
+def _states(tables: Tables) -> list[JsonValue]:
+    states: list[Any] = [row["state"] for row in tables["_scheduled_functions"]]
+    return [state["kind"] for state in states]
+
+
 _NAIVE: Mapping[str, Callable[[Tables, Row, str | None], JsonValue]] = {
     "s:entries": lambda t, a, _: _entries(t, a["of"]),
     "s:first_entries": lambda t, a, _: _entries(t, a["of"])[: int(float(str(a["most"])))],
@@ -278,6 +279,7 @@ _NAIVE: Mapping[str, Callable[[Tables, Row, str | None], JsonValue]] = {
     "s:counter": lambda t, a, _: _counter(t, a["name"]),
     "s:sums": lambda t, _a, _: _numbers(t, "lefts") + _numbers(t, "rights"),
     "s:pair": lambda t, a, _: [_amount(t, "lefts", a["key"]), _amount(t, "rights", a["key"])],
+    "s:states": lambda t, _a, _: _states(t),
     "s:my_notes": lambda t, _a, who: _notes(t, who),
     "s:notes_if_counted": lambda t, a, who: (
         _notes(t, who) if int(float(str(_counter(t, a["name"]) or 0))) % 2 else []

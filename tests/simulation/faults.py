@@ -12,6 +12,9 @@ from tests.simulation.tuning import TUNINGS
 ACTORS = ("mutations", "table", "queries", "actions", "action", "outbox", "snapshots", "session")
 """The actors that can be made to fail at a step, by the names that :func:`actor_of` gives."""
 
+JOB_ACTORS = ("jobs", "scheduler")
+"""Those that have work only in a world with jobs."""
+
 
 @frozen
 class Faults:
@@ -33,6 +36,9 @@ class Faults:
         disk: whether the server runs on a simulated disk, which costs more time; ``disk_faults`` is
             what befalls it, one in each life, and ``power_cuts`` the share of ends of the process
             that are ends of the machine.
+        jobs: how often a client that does something plans jobs, in twentieths; ``downtimes_ns`` is
+            by how much the wall clock goes on between two lives, and ``next_app`` says that each
+            second life is one of the app's next version.
         tuned: names of :data:`tests.simulation.tuning.TUNINGS`.
     """
 
@@ -57,6 +63,9 @@ class Faults:
     disk: bool = False
     disk_faults: tuple[DiskFault, ...] = ()
     power_cuts: float = 0.0
+    jobs: int = 0
+    downtimes_ns: tuple[int, ...] = ()
+    next_app: bool = False
 
 
 _JUMPS_SECONDS = (-365 * 86400, -86400, -3600, -1, 1, 3600, 86400, 365 * 86400)
@@ -158,7 +167,7 @@ def smaller(faults: Faults) -> list[Faults]:
 
 def actor_of(task: str) -> str | None:
     """Name the actor that a task belongs to; None for tasks that are no part of the server."""
-    if task in ACTORS:
+    if task in ACTORS or task in JOB_ACTORS:
         return task
     if task.startswith("table "):
         return "table"

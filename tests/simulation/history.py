@@ -27,6 +27,7 @@ class History:
 
     Attributes:
         broken: what was wrong with a commit.
+        look_at_jobs: is given each state too.
         disk_failed: whether reads are made to fail, so that a query may say that its own did.
     """
 
@@ -34,6 +35,7 @@ class History:
     newest_ts: CommitTs = NO_COMMIT
     broken: list[str] = field(factory=list[str])
     disk_failed: bool = False
+    look_at_jobs: Callable[[Tables], None] = lambda _: None
 
     def add(self, ts: CommitTs, tables: Tables) -> None:
         """Note a state. What is wrong is kept: raised here, the server would mend itself."""
@@ -55,6 +57,7 @@ class History:
             before = [row["token"] for row in self.newest["applied"]]
             after = [row["token"] for row in tables["applied"]]
             assert after[: len(before)] == before, f"at {ts} is gone what was there: {before}"
+        self.look_at_jobs(tables)
         known = self.states.setdefault(ts, tables)
         assert known == tables, f"the state at {ts} has changed"
         self.newest_ts = ts

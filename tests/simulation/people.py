@@ -14,6 +14,7 @@ from flow_backend.testing.sim import SimRuntime
 from flow_backend.values.value import JsonValue
 from tests.simulation.app import PAGE
 from tests.simulation.faults import Faults
+from tests.simulation.jobs_app import KINDS
 
 NAMES = ("a", "b", "c")
 
@@ -35,6 +36,7 @@ class People:
 
     Attributes:
         asked: every request that leaves a token, in the order in which it was made.
+        planned: the tokens of the jobs that may be.
         answers: the timestamp with which each request of a session was answered, on any socket.
     """
 
@@ -43,6 +45,7 @@ class People:
     connect: Connect
     asked: list[Asked] = field(factory=list[Asked])
     answers: dict[tuple[str, int], object] = field(factory=dict[tuple[str, int], object])
+    planned: list[str] = field(factory=list[str])
     _tokens: int = 0
 
     @property
@@ -62,6 +65,8 @@ class People:
                 chance = random.random()
                 if isinstance(client, OddClient) and chance < 0.2:
                     self._be_odd(client, nursery)
+                elif self.faults.jobs and random.random() * 20 < self.faults.jobs:
+                    self.plan(client)
                 elif chance < 0.55:
                     self.change(client)
                 elif chance < 0.75 or not client.queries:
@@ -92,6 +97,24 @@ class People:
         else:
             path, args = self._change(kind, name, other)
             request = client.mutate(path, token=token, **args)
+        self.asked.append(Asked(token, client, request))
+
+    def plan(self, client: SimClient) -> None:
+        """Plan jobs, or cancel one that is planned already, if it is."""
+        random = self.random
+        if self.planned and random.random() < 0.3:
+            token = self.token("unplan")
+            request = client.mutate("s:unplan", token=token, of=random.choice(self.planned))
+        elif random.random() < 0.1:
+            client.subscribe("s:states")
+            return
+        else:
+            token, count = self.token("plan"), random.randrange(1, 6)
+            kinds: list[JsonValue] = [random.choice(KINDS) for _ in range(count)]
+            longest = random.choice((0.0, 1.0, 5.0, 5000.0))
+            seconds: list[JsonValue] = [random.choice((0.0, 0.5, 1.0)) * longest for _ in kinds]
+            request = client.mutate("s:plan", token=token, kinds=kinds, seconds=seconds)
+            self.planned += [f"{token}/{number}" for number in range(count)]
         self.asked.append(Asked(token, client, request))
 
     def count(self, client: SimClient) -> None:

@@ -13,6 +13,7 @@ from flow_backend.testing.sim import SimRuntime
 from flow_backend.values.value import JsonValue
 from tests.simulation.faults import Faults
 
+_RECENT_SECONDS = 1.0
 _RESTARTS_ALLOWED = 3
 """Of the actor that is allowed the fewest; one more ends the process."""
 
@@ -49,6 +50,7 @@ class Trouble:
     _session_crashes: int = 0
     _kills: list[tuple[str, int]] = field(init=False)
     _is_over: bool = False
+    _jumped: list[tuple[float, int]] = field(factory=list[tuple[float, int]])
 
     def __attrs_post_init__(self) -> None:
         self.machine_steps = list(self.faults.machine_steps)
@@ -145,10 +147,22 @@ class Trouble:
         self._look_at_clock()
         for jump in self.faults.clock_jumps_ns:
             await trio.sleep(self.random.random() * 0.7)
-            self._look_at_clock()
-            self.runtime.offset_ns += jump
-            self._look_at_clock()
-            self.runtime.reach("clock jumped")
+            self.jump(jump)
+
+    @property
+    def recent_ns(self) -> int:
+        """The latest that the wall clock has shown within a second: what began then ends now."""
+        since = self.runtime.monotonic() - _RECENT_SECONDS
+        shown = [wall_ns for at, wall_ns in self._jumped if at >= since]
+        return max([*shown, self.runtime.now_ns()])
+
+    def jump(self, by_ns: int) -> None:
+        """Set the wall clock."""
+        self._jumped.append((self.runtime.monotonic(), self.runtime.now_ns()))
+        self._look_at_clock()
+        self.runtime.offset_ns += by_ns
+        self._look_at_clock()
+        self.runtime.reach("clock jumped")
 
     def _look_at_clock(self) -> None:
         # All that is still to come of the run counts too.

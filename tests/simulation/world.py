@@ -29,9 +29,11 @@ from flow_backend.testing.link import SimLink, sim_frame
 from flow_backend.testing.odd import OddClient
 from flow_backend.testing.sim import NoDeadlines, SimDurations, SimRuntime, take_durations
 from tests.simulation import tuning
-from tests.simulation.app import APP
+from tests.simulation.app import APP, LATER
 from tests.simulation.faults import Faults, actor_of, choose_faults
 from tests.simulation.history import History, TappedStorage
+from tests.simulation.jobs import JobsOracle
+from tests.simulation.jobs_app import Outside
 from tests.simulation.machine import DiskMachine, Machine, PlainMachine
 from tests.simulation.people import People
 from tests.simulation.sometimes import counted
@@ -56,6 +58,8 @@ class World:
     backend: Backend | None = None
     sessions: trio.Nursery | None = None
     restarts: int = 0
+    jobs: JobsOracle = field(init=False)
+    _lives_begun: int = 0
     _storage: TappedStorage | None = None
     _life: trio.CancelScope = field(factory=trio.CancelScope)
     _ended: trio.Event = field(factory=trio.Event)
@@ -70,6 +74,10 @@ class World:
             tuning.TUNINGS[name](self._tuned)
             self.runtime.reach(f"tuned: {name}")
         self.history.disk_failed = any(each.kind for each in self.faults.disk_faults)
+        self.jobs = JobsOracle(lambda: self.trouble.recent_ns / 1e6)
+        if self.faults.jobs:
+            self.history.look_at_jobs = self.jobs.look
+        Outside.tell = self._outside
         self.people = People(self.runtime, self.faults, self.connect)
         self.trouble = Trouble(self.runtime, self.faults, self.links, self.people.token)
         self.runtime.steps.actor_of = actor_of
@@ -86,6 +94,7 @@ class World:
     async def _serve(self, ending: trio.Event, *, kill: bool) -> None:
         """Run one life of the server: until told to end, or until it fails."""
         self._storage = None
+        self._lives_begun += 1
         storage = await self._open()
         if storage is None:
             return
@@ -150,7 +159,7 @@ class World:
         async with AsyncExitStack() as stack:
             backend = await stack.enter_async_context(
                 open_backend(
-                    APP,
+                    LATER if self.faults.next_app and self._lives_begun % 2 == 0 else APP,
                     storage,
                     self.runtime,
                     text_frame=sim_frame,
@@ -178,6 +187,11 @@ class World:
                 self.backend = None
                 if storage.is_alive:
                     self.trouble.lived(self.machine.was_hurt)
+
+    def _outside(self, token: str) -> None:
+        """An action has done something in the world; those of the dead do nothing there."""
+        if self._storage is not None and self._storage.is_alive:
+            self.jobs.outside[token] += 1
 
     def _die_at_a_step(self) -> None:
         self.runtime.reach("killed at a step")
@@ -248,6 +262,8 @@ class World:
                         people.start_soon(self._person, number, nursery)
                     people.start_soon(self.trouble.run)
                 await self._settle()
+                if self.faults.jobs:
+                    await self._finish_jobs()
                 ending.set()
                 with trio.fail_after(SETTLE_SECONDS):
                     await self._ended.wait()
@@ -258,6 +274,8 @@ class World:
         for _ in range(self.faults.restarts):
             await self._planned_life()
             await trio.sleep(self.random.random() * 0.5)
+            if self.faults.downtimes_ns:
+                self.trouble.jump(self.random.choice(self.faults.downtimes_ns))
         while not ending.is_set():
             await self._serve(ending, kill=False)
         self._ended.set()
@@ -328,6 +346,19 @@ class World:
         for client in self.clients:
             self.history.check(client)
             # Nothing is on its way any more, so what it shows is the newest state.
+            self.history.check(client, self.history.newest)
+
+    async def _finish_jobs(self) -> None:
+        """Let the time come of all that waits: each must have ended within a minute then."""
+        latest_ms = self.jobs.latest_due(self.history.newest)
+        if latest_ms is not None:
+            behind_ns = int(latest_ms * 1e6) - self.runtime.now_ns()
+            self.trouble.jump(max(0, behind_ns))
+            await trio.sleep(SETTLE_SECONDS)
+        self.jobs.look(self.history.newest)
+        for what, number in self.jobs.check(self.history.newest).items():
+            self.runtime.reached[what] = number
+        for client in self.clients:
             self.history.check(client, self.history.newest)
 
     # --- The checks ------------------------------------------------------------------------------
