@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,10 +28,9 @@ def tour(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
-@pytest.mark.node
-def test_tour_runs_with_the_official_client(tour: Path) -> None:
-    """A newcomer who types it all in sees what the README says."""
+@pytest.fixture
+def url(tour: Path) -> Iterator[str]:
+    """Serve the tour's app beside its clients, and give the address."""
     modules = ROOT / "flow_web" / "node_modules"
     if not modules.is_dir():
         pytest.skip("flow_web/node_modules is missing: run make web")
@@ -43,16 +43,30 @@ def test_tour_runs_with_the_official_client(tour: Path) -> None:
     )
     try:
         assert server.stdout is not None
-        url = server.stdout.readline().split()[-1]
-        seen = subprocess.run(
-            ["node", "watch.mjs", url], cwd=tour, capture_output=True, text=True, timeout=60
-        )
+        yield server.stdout.readline().split()[-1]
     finally:
         server.terminate()
         server.wait(20)
         server.stdout.close()
 
+
+def run_client(tour: Path, name: str, url: str) -> list[str]:
+    """Run a client of the tour to its end, and give the lines that it printed."""
+    seen = subprocess.run(["node", name, url], cwd=tour, capture_output=True, text=True, timeout=60)
     assert seen.returncode == 0, seen.stderr
-    lines = seen.stdout.splitlines()
+    return seen.stdout.splitlines()
+
+
+@pytest.mark.slow
+@pytest.mark.node
+def test_tour_runs_with_the_official_client(tour: Path, url: str) -> None:
+    """A newcomer who types it all in sees what the README says."""
+    lines = run_client(tour, "watch.mjs", url)
     assert "Hello (0)" in lines
     assert lines[-1] == "Hello (1)"
+
+    lines = run_client(tour, "pins.mjs", url)
+    assert "pinned: [ 'Lunch' ]" in lines
+    gone = lines.index("0 in the yard")
+    before = [line for line in lines[:gone] if line.startswith("pinned:")]
+    assert before[-1] == "pinned: []", "nothing wrote, so the instant itself did it"
