@@ -13,7 +13,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from bench import basics, fanout, first_result, idle, intersections, moves, transfers
+from bench import (
+    basics,
+    fanout,
+    first_result,
+    idle,
+    intersections,
+    jobs,
+    moves,
+    transfers,
+)
 from bench.peers import compare
 from bench.processes import busy_seconds, pin_load
 from bench.report import Options, Section, median
@@ -27,6 +36,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Options, Path], Section]]] = {
     "transfers": transfers.run,
     "first-result": first_result.run,
     "idle": idle.run,
+    "jobs": jobs.run,
 }
 PEERS: Final[Mapping[str, Callable[[Options, Path], Section]]] = {
     "peers-fanout": compare.run_fanout,

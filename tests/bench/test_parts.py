@@ -49,3 +49,12 @@ def test_idle_sessions_all_hear_of_a_change(tmp_path: Path) -> None:
 
     assert rows["WebSockets taken / s"] > 0
     assert rows["one change until all have it, ms"] > 0
+
+
+@pytest.mark.slow
+def test_jobs_run_once_each_and_none_early(tmp_path: Path) -> None:
+    """The part itself counts the runs, and looks for one that began before its time."""
+    rows = {row["what"]: row["Flow"] for row in _run("jobs", tmp_path)["rows"]}
+
+    assert rows["due at one instant: run / s"] > 0
+    assert rows["late, one at a time: p50 ms"] >= 0
