@@ -15,6 +15,7 @@ from typing import Final
 
 from bench import (
     basics,
+    clock,
     fanout,
     first_result,
     idle,
@@ -37,6 +38,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Options, Path], Section]]] = {
     "first-result": first_result.run,
     "idle": idle.run,
     "jobs": jobs.run,
+    "clock": clock.run,
 }
 PEERS: Final[Mapping[str, Callable[[Options, Path], Section]]] = {
     "peers-fanout": compare.run_fanout,

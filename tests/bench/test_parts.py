@@ -58,3 +58,10 @@ def test_jobs_run_once_each_and_none_early(tmp_path: Path) -> None:
 
     assert rows["due at one instant: run / s"] > 0
     assert rows["late, one at a time: p50 ms"] >= 0
+
+
+@pytest.mark.slow
+def test_mutations_go_on_beside_actions_that_hang(tmp_path: Path) -> None:
+    rows = {row["what"]: row["Flow"] for row in _run("clock", tmp_path)["rows"]}
+
+    assert rows["a mutation beside 50 actions that hang: p50 ms"] > 0
