@@ -9,6 +9,7 @@ import { InboxPage } from "../features/inbox/inbox-page";
 import { NotesPage } from "../features/notes/notes-page";
 import { QuickAddBar } from "../features/quick-add/quick-add-bar";
 import { RemindersPage } from "../features/reminders/reminders-page";
+import { RingToasts } from "../features/reminders/ring-toasts";
 import { SettingsDialog } from "../features/settings/settings-dialog";
 import { TodayPage } from "../features/today/today-page";
 import { api } from "../sync/api";
@@ -80,6 +81,9 @@ const Shell = () => {
         </ErrorBoundary>
       </main>
       <BottomBar route={route} counts={counts} />
+      <ErrorBoundary fallback={() => null}>
+        <RingToasts remindersLink={LINKS.reminders} linkTo={linkToBoard} />
+      </ErrorBoundary>
       {settingsOpen && <SettingsDialog onClose={() => setSettingsOpen(false)} />}
     </>
   );
