@@ -62,7 +62,8 @@ def shown(client: SimClient) -> list[Mapping[str, Any]]:
 
 @asynccontextmanager
 async def live(disk: SimDisk | None = None, later_seconds: float = 0.0) -> AsyncGenerator[Live]:
-    runtime = SimRuntime(Random(0), work_seconds_max=0.0)
+    # A second start draws other ids than the first one, which are on its disk.
+    runtime = SimRuntime(Random(int(later_seconds)), work_seconds_max=0.0)
     runtime.offset_ns = int(later_seconds * 1e9)
     async with stage(app=APP, disk=disk, runtime=runtime) as on:
         yield Live(on)
