@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.effort import cases
 from tests.flow.support import Flow, open_flow
 
 COLUMNS = ("to-do", "doing", "done")
@@ -133,5 +134,5 @@ class BoardMachine(RuleBasedStateMachine):
 
 
 TestBoard = BoardMachine.TestCase
-TestBoard.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestBoard.settings = settings(max_examples=cases(150, 3_000), stateful_step_count=30, deadline=None)
 TestBoard.pytestmark = [pytest.mark.slow]  # type: ignore[attr-defined]  # Hypothesis made the class.
