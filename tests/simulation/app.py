@@ -288,6 +288,7 @@ _NAIVE: Mapping[str, Callable[[Tables, Row, str | None], JsonValue]] = {
 
 
 PAGE = "s:page"
+PASSED = "s:passed"
 
 
 def _position(cursor: object) -> str | None:

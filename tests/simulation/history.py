@@ -16,7 +16,9 @@ from flow_backend.storage.base import (
 )
 from flow_backend.testing.client import OpenQuery, QueryOutcome, SimClient
 from flow_backend.values.timestamp import NO_COMMIT, CommitTs
-from tests.simulation.app import PAGE, Row, Tables, expected, wrong_page
+from tests.simulation.app import PAGE, PASSED, Row, Tables, expected, wrong_page
+
+_NOTICED_MS = 1500.0
 
 
 @define
@@ -27,6 +29,8 @@ class History:
 
     Attributes:
         broken: what was wrong with a commit.
+        latest_ms: the latest that the wall clock has ever shown.
+        settled_ms: what it shows, if it has not been set for a while: each query knows of it then.
         look_at_jobs: is given each state too.
         disk_failed: whether reads are made to fail, so that a query may say that its own did.
     """
@@ -35,6 +39,8 @@ class History:
     newest_ts: CommitTs = NO_COMMIT
     broken: list[str] = field(factory=list[str])
     disk_failed: bool = False
+    latest_ms: Callable[[], float] = lambda: 0.0
+    settled_ms: float | None = None
     look_at_jobs: Callable[[Tables], None] = lambda _: None
 
     def add(self, ts: CommitTs, tables: Tables) -> None:
@@ -88,6 +94,9 @@ class History:
                 and "the data could not be read" in str(shown.value)
             ):
                 continue  # It says so, and is run again with the next commit that it reads.
+            if query.path == PASSED:
+                self._check_clock(client, query, shown)
+                continue
             if query.path == PAGE:
                 wrong = wrong_page(tables, query.args, shown)
                 assert wrong is None, f"{client.name} at {ts} for {query.args}: {wrong}"
@@ -97,6 +106,20 @@ class History:
                 f"{client.name} at {ts} shows {shown} for query {query_id}, "
                 f"{query.path} {query.args} as {who}; right is {right}"
             )
+
+    def _check_clock(self, client: SimClient, query: OpenQuery, shown: QueryOutcome | None) -> None:
+        """F9: none says that an instant has passed that has not, and when all is calm each knows.
+
+        Source: the guarantees, F9.
+        """
+        instant = float(str(query.args["instant"]))
+        told = f"{client.name} is shown {shown} for {instant}"
+        assert shown is not None, told
+        assert not shown.failed, told
+        if shown.value:
+            assert instant <= self.latest_ms(), f"{told}, the clock never showed it"
+        if self.settled_ms is not None and abs(self.settled_ms - instant) > _NOTICED_MS:
+            assert shown.value == (self.settled_ms >= instant), f"{told}, it is {self.settled_ms}"
 
 
 def outcome(tables: Tables, query: OpenQuery, who: str | None) -> QueryOutcome:

@@ -105,8 +105,13 @@ class People:
         if self.planned and random.random() < 0.3:
             token = self.token("unplan")
             request = client.mutate("s:unplan", token=token, of=random.choice(self.planned))
-        elif random.random() < 0.1:
-            client.subscribe("s:states")
+        elif random.random() < 0.2:
+            if random.random() < 0.4:
+                client.subscribe("s:states")
+                return
+            seconds_on = random.choice((-1.0, 0.0, 0.2, 1.0, 3.0, 5000.0))
+            instant = self.runtime.now_ns() / 1e6 + seconds_on * 1000
+            client.subscribe("s:passed", instant=instant)
             return
         else:
             token, count = self.token("plan"), random.randrange(1, 6)

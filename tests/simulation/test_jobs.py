@@ -8,14 +8,18 @@ import pytest
 from attrs import evolve
 
 from flow_backend.actors.jobs import JobActor, Running
+from flow_backend.actors.scheduler import SchedulerActor
 from flow_backend.functions import job_steps, jobs
+from flow_backend.functions.clock import Clock
 from flow_backend.functions.job_steps import EndAction, StartAction, done
 from flow_backend.functions.jobs import Job, find_job
+from flow_backend.schema.document import Instant
 from flow_backend.storage.base import Done, Refused, Transaction
 from tests.effort import SEED, cases
 from tests.simulation.faults import JOB_ACTORS
 from tests.simulation.jobs import job_faults
 from tests.simulation.soak import SeedRun, run_seed
+from tests.simulation.test_kill_at_each_step import CALM, run, some
 
 JOBS = cases(3_000, 100_000)
 FOUND = [74, 173]
@@ -65,6 +69,23 @@ def test_f1_f2_f3_f4_f6_f7_each_job_ends_once_whatever_befalls_the_server() -> N
 def test_seeds_of_jobs_that_once_found_a_bug(seed: int) -> None:
     """A fixed bug leaves its seed."""
     _run(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("actor", [*JOB_ACTORS, "actions", "action"])
+def test_h_an_actor_of_jobs_that_fails_at_any_step_is_mended(actor: str) -> None:
+    """H, F: each job ends as it should, wherever one that has a part in it fails."""
+    calm = evolve(CALM, jobs=14)
+    count = run(calm).steps.counts.get(actor, 0)
+    assert count > 5, f"the calm world runs {actor} for {count} steps"
+
+    if actor == "scheduler":
+        count = 6  # How often it wakes hangs on who watches the clock, which differs by the fault.
+    killed = 0
+    for step in some(range(1, count + 1), cases(60)):
+        killed += len(run(evolve(calm, killed_actors=((actor, step),))).steps.killed)
+
+    assert killed, f"{actor} was never killed"
 
 
 # --- The checkers are checked ---------------------------------------------------------------------
@@ -142,6 +163,21 @@ def run_what_was_interrupted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(JobActor, "_write_end", again)
 
 
+def sleep_past_the_instant(patch: pytest.MonkeyPatch) -> None:
+    """The queries never hear that an instant has come."""
+
+    def deaf(actor: SchedulerActor) -> None:
+        actor._queries_wait = None
+
+    patch.setattr(SchedulerActor, "_look", deaf)
+
+
+def pass_early(patch: pytest.MonkeyPatch) -> None:
+    """A query is told that an instant has passed a second before it has."""
+    passed = Clock.passed
+    patch.setattr(Clock, "passed", lambda clock, instant: passed(clock, Instant(instant - 1000)))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "plant",
@@ -153,6 +189,8 @@ def run_what_was_interrupted(patch: pytest.MonkeyPatch) -> None:
         lose_the_wake_up,
         leave_it_in_progress,
         run_what_was_interrupted,
+        sleep_past_the_instant,
+        pass_early,
     ],
 )
 def test_a_planted_bug_of_the_scheduler_is_found(

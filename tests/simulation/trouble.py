@@ -156,6 +156,11 @@ class Trouble:
         shown = [wall_ns for at, wall_ns in self._jumped if at >= since]
         return max([*shown, self.runtime.now_ns()])
 
+    @property
+    def latest_shown_ns(self) -> int:
+        """The latest that the wall clock has ever shown."""
+        return max([*(wall_ns for _, wall_ns in self._jumped), self.runtime.now_ns()])
+
     def jump(self, by_ns: int) -> None:
         """Set the wall clock."""
         self._jumped.append((self.runtime.monotonic(), self.runtime.now_ns()))

@@ -80,6 +80,7 @@ class World:
         Outside.tell = self._outside
         self.people = People(self.runtime, self.faults, self.connect)
         self.trouble = Trouble(self.runtime, self.faults, self.links, self.people.token)
+        self.history.latest_ms = lambda: self.trouble.latest_shown_ns / 1e6
         self.runtime.steps.actor_of = actor_of
         self.runtime.steps.machine = self._die_at_a_step
         if isinstance(self.machine, DiskMachine):
@@ -343,6 +344,7 @@ class World:
         assert not scope.cancelled_caught, [
             (each.name, each.requests, each.version, each.close_codes) for each in self.clients
         ]
+        self.history.settled_ms = self.runtime.now_ns() / 1e6
         for client in self.clients:
             self.history.check(client)
             # Nothing is on its way any more, so what it shows is the newest state.
@@ -352,9 +354,11 @@ class World:
         """Let the time come of all that waits: each must have ended within a minute then."""
         latest_ms = self.jobs.latest_due(self.history.newest)
         if latest_ms is not None:
+            self.history.settled_ms = None
             behind_ns = int(latest_ms * 1e6) - self.runtime.now_ns()
             self.trouble.jump(max(0, behind_ns))
             await trio.sleep(SETTLE_SECONDS)
+            self.history.settled_ms = self.runtime.now_ns() / 1e6
         self.jobs.look(self.history.newest)
         for what, number in self.jobs.check(self.history.newest).items():
             self.runtime.reached[what] = number
