@@ -17,7 +17,7 @@ WAITING: Final = 1_000
 
 _EACH: Final = 1_000
 _HOUR_MS: Final = 3_600_000
-HANGING: Final = 1_000
+HANGING: Final = 64  # As many actions as run at once by default.
 _IDLE_SECONDS: Final = 10.0
 _OVERDUE_MS: Final = 50.0
 _READY_SECONDS: Final = 5.0
