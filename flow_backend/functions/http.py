@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import orjson
 from attrs import define, field, frozen
@@ -131,7 +131,7 @@ class HttpResponse:
 
         Raises: InvalidResult.
         """
-        status: object = self.status
+        status = cast("object", self.status)  # What an app wrote may be anything.
         if not isinstance(status, int) or not 200 <= status <= 599:
             raise InvalidResult(f"a response has a status from 200 to 599, not {status!r}")
         pairs = self.headers.items() if isinstance(self.headers, Mapping) else self.headers

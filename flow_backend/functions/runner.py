@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 import structlog
@@ -284,10 +284,10 @@ class Runner:
     async def answer(self, exchange: Exchange, caller: Caller, run: RunFromAction) -> Attempt:
         """Run the action of an HTTP route, and hand over its response, whatever it is."""
         log, path = Log(self.limits), exchange.action.path
-        auth = Auth(caller.identity, failure=exchange.auth_failure)
+        auth = Auth(caller.identity, False, exchange.auth_failure)
         try:
             ctx = self._action_context(auth, log, run)
-            response: object = await exchange.action.call(ctx, exchange.request)
+            response = cast("object", await exchange.action.call(ctx, exchange.request))
             if not isinstance(response, HttpResponse):
                 raise InvalidResult(
                     f"The HTTP route {path} returned {type(response).__name__}, no HttpResponse"
