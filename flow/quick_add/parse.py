@@ -10,7 +10,7 @@ from flow.quick_add import reminders, sigils
 from flow.quick_add.dates import Now, When, find_dates, plus_days
 from flow.quick_add.line import Hint, Line
 from flow.quick_add.repeats import Repeat, find_repeats
-from flow.quick_add.result import LINE_MAX, Marks, Names, QuickAdd
+from flow.quick_add.result import LINE_MAX, READ_MAX, Marks, Names, QuickAdd
 from flow.quick_add.times import (
     DURATION,
     Hour,
@@ -240,6 +240,10 @@ def parse(
     sigils.protect(line)
     if sigils.take_note(line):
         return _finished(line, QuickAdd(title="", kind="note"))
+    if len(text) > READ_MAX:
+        # Some phrases are looked for at each place of each other: the work grows faster than the
+        # line, and anybody may send one. The cut is between words.
+        line.protect(max(line.view.rfind(" ", 0, READ_MAX), 0), len(text))
     marks = sigils.take_marks(line, names or Names())
     reading = _Reading(line, moment, [], [])
     offsets = reminders.take_offsets(line)
@@ -306,7 +310,8 @@ def _finished(line: Line, item: QuickAdd) -> QuickAdd:
 def _absolute_reminder(reading: _Reading) -> tuple[Date | None, Time | None] | None:
     """Read ``remind me apr 1`` or ``remind me at 5pm`` at the end of the line."""
     line, now = reading.line, reading.now
-    for match in reminders.ABSOLUTE.finditer(line.view):
+    # It ends the line: what stands before another one cannot.
+    for match in [*reminders.ABSOLUTE.finditer(line.view)][-1:]:
         rest = match.end() + 1
         tail = " " * rest + line.view[rest:]
         when = next((each for each in find_dates(tail, now) if each.start == rest), None)

@@ -13,6 +13,9 @@ ItemKind = Literal["task", "note", "reminder"]
 LINE_MAX: Final = 10_000
 """The longest line that is read, in characters; one that is longer is all title."""
 
+READ_MAX: Final = 500
+"""So many characters from its start phrases are read in; what stands behind them is title."""
+
 
 @frozen(kw_only=True)
 class Names:

@@ -216,3 +216,28 @@ def test_a_backslash_takes_a_reading_back(line: str) -> None:
     assert all(each.start != span.start for each in again.spans)
     first = line[span.start : span.end].split()[0]
     assert first in again.title or again.title.startswith("\\")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["remind me ", "every day until ", "every ", "every 2 ", "at 5 "])
+def test_a_hostile_line_is_read_soon_and_kept_whole(part: str) -> None:
+    """Anybody may send one: without a bound on what is read, such a line took many minutes.
+
+    No time is asserted; without the bound this test does not end.
+    """
+    text = (part * 5_000)[:9_990].strip() + " x"
+
+    item = read(text)
+
+    assert item.title.endswith(" x")
+    assert len(item.title) > 9_000
+
+
+def test_a_phrase_behind_the_part_that_is_read_is_title() -> None:
+    """The first 500 characters are read, and no word of the rest is lost."""
+    rest = " ".join(["word"] * 120)
+
+    item = read(f"call tomorrow {rest} friday p1")
+
+    assert (str(item.due_date), item.priority) == ("2026-10-29", None)
+    assert item.title == f"call {rest} friday p1"
