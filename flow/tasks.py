@@ -257,15 +257,19 @@ class Next:
 
 
 @mutation
-def complete(ctx: MutationCtx, task: Id[Task]) -> Next | None:
+def complete(ctx: MutationCtx, task: Id[Task], due_at: Instant | None = None) -> Next | None:
     """Note that a task is done; one that is done already keeps its time.
 
     One that repeats goes on with its next occurrence, which is the result. What has passed
-    meanwhile is skipped.
+    meanwhile is skipped. ``due_at`` is the one that the client saw: if another device has completed
+    that occurrence already, it is not the next one that is done.
     """
     found = _existing(ctx, task)
     if found.completed_at is not None:
         return None
+    is_another = found.rule is not None and due_at is not None and due_at != found.due_at
+    if is_another and found.due_date is not None and found.due_at is not None:
+        return Next(found.due_date, found.due_at)
     following = roll_on(ctx, found)
     if following is not None and following.due_date is not None and following.due_at is not None:
         task_reminders.moved(ctx, following)

@@ -237,13 +237,13 @@ def parse(
         return QuickAdd(title=" ".join(text.split()))
     moment = Now(at=now, wall=to_wall(now, zone), zone=zone, settings=settings)
     line = Line(text)
-    sigils.protect(line)
-    if sigils.take_note(line):
-        return _finished(line, QuickAdd(title="", kind="note"))
     if len(text) > READ_MAX:
         # Some phrases are looked for at each place of each other: the work grows faster than the
         # line, and anybody may send one. The cut is between words.
         line.protect(max(line.view.rfind(" ", 0, READ_MAX), 0), len(text))
+    sigils.protect(line)
+    if sigils.take_note(line):
+        return _finished(line, QuickAdd(title="", kind="note"))
     marks = sigils.take_marks(line, names or Names())
     reading = _Reading(line, moment, [], [])
     offsets = reminders.take_offsets(line)

@@ -67,7 +67,7 @@ FIXED: dict[str, tuple[Kind, set[str], set[str]]] = {
     "capture_bar:preview": (Kind.QUERY, {"line", "captured_at", "zone"}, set()),
     "tasks:move": (Kind.MUTATION, {"task", "column"}, {"before", "after"}),
     "tasks:edit": (Kind.MUTATION, {"task"}, {"title", "body", "labels", "priority"}),
-    "tasks:complete": (Kind.MUTATION, {"task"}, set()),
+    "tasks:complete": (Kind.MUTATION, {"task"}, {"due_at"}),
     "tasks:reopen": (Kind.MUTATION, {"task"}, set()),
     "tasks:remove": (Kind.MUTATION, {"task"}, set()),
 }

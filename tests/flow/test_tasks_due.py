@@ -124,6 +124,19 @@ def test_completing_a_repeat_opens_the_next_and_can_be_taken_back(dated: Timelin
     assert dated.query("tasks:get", task=task) == before
 
 
+def test_two_devices_complete_one_occurrence_once(dated: Timeline) -> None:
+    """Both saw the same day; the second would otherwise skip one that nobody has done."""
+    made = dated.do("tasks:quick_add", line="Jog every day", captured_at=NOW, zone=NEW_YORK)
+    seen = dated.query("tasks:get", task=made["id"])["due_at"]
+
+    first = dated.do("tasks:complete", task=made["id"], due_at=seen)
+    second = dated.do("tasks:complete", task=made["id"], due_at=seen)
+
+    assert first == second
+    assert first["date"] == "2026-10-29"
+    assert dated.query("tasks:get", task=made["id"])["due_date"] == "2026-10-29"
+
+
 def test_a_repeat_that_ends_is_done_for_good(dated: Timeline) -> None:
     """After its last time the task is completed, and reopening gives that time back."""
     made = dated.do(

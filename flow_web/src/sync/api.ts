@@ -241,7 +241,9 @@ export const api = {
       TaskArgs & { title?: string; body?: string; labels?: string[] },
       null
     >("tasks:edit"),
-    complete: makeFunctionReference<"mutation", TaskArgs, NextDue | null>("tasks:complete"),
+    complete: makeFunctionReference<"mutation", TaskArgs & { due_at?: number }, NextDue | null>(
+      "tasks:complete",
+    ),
     reopen: makeFunctionReference<"mutation", TaskArgs, null>("tasks:reopen"),
     remove: makeFunctionReference<"mutation", TaskArgs, null>("tasks:remove"),
     quickAdd: makeFunctionReference<

@@ -113,3 +113,7 @@ export const showDue: OptimisticUpdate<{
   patchTask(store, task, { due_date, due_time, due_at: null });
   moveInDays(store, due);
 };
+
+/** What to send when a task is ticked: of a repeat, the occurrence that was seen, and no other. */
+export const completionOf = ({ _id, rule, due_at }: Task): { task: TaskId; due_at?: number } =>
+  rule !== null && due_at !== null ? { task: _id, due_at } : { task: _id };

@@ -5,6 +5,7 @@ import { useMemo } from "react";
 import { api } from "../../sync/api";
 import type { Board, Place, Task, TaskId } from "../../sync/api";
 import {
+  completionOf,
   provisionalId,
   showAdd,
   showComplete,
@@ -97,7 +98,7 @@ export const useTaskActions = (board: Board, changed: ChangedCards): TaskActions
         const open = task.completed_at === null;
         const args = { task: task._id };
         const done = open
-          ? client.mutation(api.tasks.complete, args, {
+          ? client.mutation(api.tasks.complete, completionOf(task), {
               optimisticUpdate: showComplete(Date.now()),
             })
           : client.mutation(api.tasks.reopen, args, { optimisticUpdate: showReopen });

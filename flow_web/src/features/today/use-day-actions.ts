@@ -4,7 +4,7 @@ import { useMemo } from "react";
 
 import { api } from "../../sync/api";
 import type { Task } from "../../sync/api";
-import { showComplete, showDue, showReopen } from "../../sync/optimistic";
+import { completionOf, showComplete, showDue, showReopen } from "../../sync/optimistic";
 import { refusalText } from "../../sync/refusal";
 import { dueLabel } from "../../ui/dates";
 import { useNotices } from "../../ui/notices";
@@ -34,7 +34,7 @@ export const useDayActions = (): DayActions => {
       complete: (task) => {
         const optimisticUpdate = showComplete(Date.now());
         client
-          .mutation(api.tasks.complete, { task: task._id }, { optimisticUpdate })
+          .mutation(api.tasks.complete, completionOf(task), { optimisticUpdate })
           .catch(explain(task));
         const again = task.rule ? " It comes again." : "";
         toast(`“${task.title}” completed.${again}`, { label: "Undo", run: () => reopen(task) });
