@@ -1,8 +1,9 @@
 """The client behind ``ctx.http``: imported by the first action, since httpx is slow to load."""
 
 import socket
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from functools import partial
+from math import inf
 from typing import Any, cast
 
 import httpcore
@@ -96,8 +97,33 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         )
 
 
+class _Turn(httpx.AsyncByteStream):
+    """A response's body, whose end gives its request's turn to the next one."""
+
+    def __init__(self, body: httpx.AsyncByteStream, turns: trio.Semaphore) -> None:
+        self._body = body
+        self._turns = turns
+        self._is_over = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._body:
+            yield piece
+
+    async def aclose(self) -> None:
+        try:
+            await self._body.aclose()
+        finally:
+            if not self._is_over:
+                self._is_over = True
+                self._turns.release()
+
+
 class _GuardedTransport(httpx.AsyncHTTPTransport):
-    """httpx's own transport over a pool that asks :class:`GuardedBackend` for connections."""
+    """httpx's own transport over a pool that asks :class:`GuardedBackend` for connections.
+
+    Requests wait for their turn here and not in the pool: with hundreds that wait, and end one by
+    one, the pool's own bookkeeping holds up the event loop for seconds.
+    """
 
     def __init__(self, allowed: tuple[Network, ...]) -> None:
         super().__init__()
@@ -109,6 +135,27 @@ class _GuardedTransport(httpx.AsyncHTTPTransport):
             keepalive_expiry=15.0,
             network_backend=GuardedBackend(allowed),
         )
+        self._turns = trio.Semaphore(CONNECTIONS_MAX)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request once fewer than :data:`CONNECTIONS_MAX` others are under way.
+
+        Raises: httpx.PoolTimeout if its turn does not come in the time that the request allows.
+        """
+        timeouts = request.extensions.get("timeout", {})
+        seconds = timeouts.get("pool")
+        with trio.move_on_after(inf if seconds is None else seconds) as waiting:
+            await self._turns.acquire()
+        if waiting.cancelled_caught:
+            raise httpx.PoolTimeout("too many requests are under way", request=request)
+        try:
+            response = await super().handle_async_request(request)
+        except BaseException:
+            self._turns.release()
+            raise
+        assert isinstance(response.stream, httpx.AsyncByteStream), response
+        response.stream = _Turn(response.stream, self._turns)
+        return response
 
 
 def make_client(allowed: tuple[Network, ...]) -> httpx.AsyncClient:

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from flow_backend.errors import AddressRefused
+from flow_backend.functions import outgoing_client
 from flow_backend.functions.outgoing import Outgoing, choose_addresses, is_public
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
@@ -118,3 +119,52 @@ async def test_a_host_without_an_address_is_a_connect_error() -> None:
             await outgoing.client.get("http://nobody.invalid/")
     finally:
         await outgoing.aclose()
+
+
+async def _hold(listener: trio.SocketListener, nursery: trio.Nursery, open_now: list[int]) -> None:
+    """Answer each request after a moment, and note how many are under way."""
+
+    async def answer(stream: trio.SocketStream) -> None:
+        async with stream:
+            while await stream.receive_some(4096):
+                open_now.append(open_now[-1] + 1)
+                await trio.sleep(0.02)
+                open_now.append(open_now[-1] - 1)
+                await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+
+    while True:
+        nursery.start_soon(answer, await listener.accept())
+
+
+@pytest.mark.slow
+async def test_requests_wait_for_their_turn_and_give_it_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However a response ends: read, left halfway, or refused on the way."""
+    monkeypatch.setattr(outgoing_client, "CONNECTIONS_MAX", 3)
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}/"
+    outgoing, open_now = Outgoing(LOOPBACK), [0]
+
+    async def ask(number: int) -> None:
+        if number % 3 == 0:
+            with pytest.raises(AddressRefused):
+                await outgoing.client.get("http://10.0.0.1/")
+        elif number % 3 == 1:
+            async with outgoing.client.stream("GET", url) as answer:
+                assert answer.status_code == 200
+        else:
+            assert (await outgoing.client.get(url)).text == "hi"
+
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_hold, listener, nursery, open_now)
+            async with trio.open_nursery() as asking:
+                for number in range(60):
+                    asking.start_soon(ask, number)
+            nursery.cancel_scope.cancel()
+    finally:
+        await outgoing.aclose()
+        await listener.aclose()
+
+    assert 1 < max(open_now) <= 3
