@@ -66,6 +66,7 @@ export const NoteEditor = ({ text, isNew, onType, onCompose, onLeave, children }
   };
   return (
     <div className={styles.sheet}>
+      <h1 className="visually-hidden">{text.title === "" ? "Untitled" : text.title}</h1>
       <input
         ref={title}
         className={styles.titleField}
