@@ -62,6 +62,7 @@ class Document:
 
     __table__: ClassVar[str]
     __indexes__: ClassVar[tuple[IndexDeclaration, ...]]
+    __names__: ClassVar[frozenset[str]] = frozenset()  # Of all fields, inherited ones among them.
     __fill__: ClassVar[Callable[["Document", bytes], None]]
     # Decoded of late, by their bytes; only of classes whose values nobody can change.
     __recent__: ClassVar[dict[bytes, "Document"]]
@@ -91,7 +92,7 @@ class Document:
             cls = type(self)
             if name in {"id", "created"}:
                 self._read(name)  # Says that the document has none yet.
-            if name.startswith("_") or name not in cls.__slots__:
+            if name.startswith("_") or name not in cls.__names__:
                 raise AttributeError(f"{cls.__name__} has no field {name!r}")
             cls.__fill__(self, self._read(name)[3])
             return object.__getattribute__(self, name)
@@ -184,15 +185,23 @@ def document(table: str) -> Callable[[type[D]], type[D]]:
     def wrap(cls: type[D]) -> type[D]:
         if Document not in cls.__mro__:
             raise SchemaError(f"{cls.__name__} must inherit from Document to be a table")
-        declared = [value for value in vars(cls).values() if isinstance(value, Index)]
+        # By name, so that a class may declare anew what it inherits.
+        declared = {
+            name: value
+            for base in reversed(cls.__mro__)
+            for name, value in vars(base).items()
+            if isinstance(value, Index)
+        }
         # Slots make a new class, so the one that attrs returns counts.
         made = cast(
             "type[D]", attrs.frozen(kw_only=True, eq=False, weakref_slot=False)(cast("Any", cls))
         )
         made.__table__ = table
         made.__recent__ = {}
+        fields = cast("tuple[attrs.Attribute[Any], ...]", attrs.fields(cast("Any", made)))
+        made.__names__ = frozenset(field.name for field in fields)
         made.__indexes__ = tuple(
-            IndexDeclaration(index.name, index.fields, index.unique) for index in declared
+            IndexDeclaration(index.name, index.fields, index.unique) for index in declared.values()
         )
         return made
 

@@ -19,7 +19,7 @@ from flow_backend.schema.document import Document, Instant
 from flow_backend.schema.families import is_id, is_union, table_of_id
 from flow_backend.schema.mismatch import Mismatch
 from flow_backend.schema.system import SYSTEM_DOCUMENTS
-from flow_backend.schema.table import ColumnKind, FieldSpec, IndexSpec, TableSpec
+from flow_backend.schema.table import ColumnKind, FieldSpec, IndexSpec, SqlShape, TableSpec
 from flow_backend.values.encode import from_wire
 from flow_backend.values.value import Int64
 
@@ -109,7 +109,8 @@ def _table_spec(
         default = _default_of(each)
         wire = None if default is attrs.NOTHING else converter.to_wire(default, annotation)
         has_default = default is not attrs.NOTHING
-        fields[each.name] = FieldSpec(each.name, column_kind(annotation), has_default, wire)
+        kind, shape = column_kind(annotation), sql_shape(annotation)
+        fields[each.name] = FieldSpec(each.name, kind, has_default, wire, shape)
         target = _reference(annotation)
         if target is not None:
             if target not in documents:
@@ -181,6 +182,24 @@ def _column_kind_of_one(kind: Any) -> ColumnKind:
     return ColumnKind.REAL if kind is Instant else ColumnKind.KEY
 
 
+def sql_shape(annotation: Any) -> SqlShape:
+    """Say what a field of this type is in the views for plain SQL."""
+    shapes = {_sql_shape_of_one(kind) for kind in _distinct(annotation)}
+    return shapes.pop() if len(shapes) == 1 else SqlShape.ANY
+
+
+def _sql_shape_of_one(kind: Any) -> SqlShape:
+    if _column_kind_of_one(kind) is ColumnKind.TEXT:
+        return SqlShape.TEXT
+    if kind is Int64:
+        return SqlShape.INT64
+    if kind in {int, bool}:
+        return SqlShape.INTEGER
+    if kind in {float, Instant}:
+        return SqlShape.REAL
+    return SqlShape.BYTES if kind is bytes else SqlShape.ANY
+
+
 # --- Reading stored documents ---------------------------------------------------------------------
 
 _PLAIN: Final = frozenset({str, bool, NoneType})
@@ -193,7 +212,7 @@ def _filler(
 ) -> Callable[[Document, bytes], None]:
     """Make what decodes a stored document into its slots; it was checked when it was written."""
     # The slots' own setters go past the frozen class, as object.__setattr__ does, and quicker.
-    puts = [vars(cls)[name].__set__ for name in types]
+    puts = [inspect.getattr_static(cls, name).__set__ for name in types]
     fields = [
         (name, _from_stored(kind, converter), spec.fields[name].default)
         for name, kind in types.items()

@@ -36,6 +36,21 @@ class ColumnKind(Enum):
     KEY = "BLOB"
 
 
+class SqlShape(Enum):
+    """What a field is to a reader of plain SQL; the value is how the docs name it.
+
+    Bytes are their base64. ``ANY`` is for all that has no SQL type of its own: a union is the value
+    that it holds, and objects and arrays are JSON.
+    """
+
+    TEXT = "text"
+    INTEGER = "integer"
+    REAL = "real"
+    INT64 = "int64"
+    BYTES = "bytes"
+    ANY = "any"
+
+
 @frozen
 class FieldSpec:
     """One field of a document class; ``default`` is its wire form, if it has one."""
@@ -44,6 +59,7 @@ class FieldSpec:
     kind: ColumnKind
     has_default: bool = False
     default: JsonValue = None
+    shape: SqlShape = SqlShape.ANY
 
 
 @frozen

@@ -17,6 +17,7 @@ from flow_backend.storage.base import TableName
 from flow_backend.storage.connection import Connection
 from flow_backend.storage.scan import quote
 from flow_backend.storage.tables import StoredTable, index_name
+from flow_backend.storage.views import drop_view, refresh_views
 
 FORMAT: Final = 1
 """The version of the file's own layout; a file of a higher one is refused."""
@@ -90,6 +91,7 @@ def apply_schema(
             changed = True
             _remember(connection, after)
         tables[TableName(spec.name)] = StoredTable(spec, after.number, after.version)
+    refresh_views(connection, specs)
     return tables, changed
 
 
@@ -180,6 +182,7 @@ def _change_table(connection: Connection, spec: TableSpec, before: _Known) -> _K
     for name in {*before.indexes.keys() - indexes.keys(), *(index.name for index in rebuilt)}:
         connection.execute(f"DROP INDEX IF EXISTS {index_name(spec.name, name)}")
     if stale:
+        drop_view(connection, spec.name)
         _replace_columns(connection, spec.name, stale, before)
         _fill(connection, spec, stale)
     for index in rebuilt:

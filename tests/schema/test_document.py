@@ -89,3 +89,18 @@ def test_a_table_is_a_document() -> None:
         @document("plains")  # pyright: ignore
         class Plain:  # type: ignore[type-var]
             name: str
+
+
+@document("drafts")
+class Draft(Note):
+    ready: bool = False
+
+
+def test_a_document_has_the_fields_of_the_class_that_it_inherits_from() -> None:
+    spec = build_schema([Draft]).tables["drafts"]
+
+    draft = stored(Draft, "a", 1.0, b'{"ready":true,"title":"of Note"}', True)
+
+    assert (draft.ready, draft.title) == (True, "of Note")
+    assert [index.name for index in spec.indexes] == ["by_title"]
+    assert Draft.by_title["t"].document is Draft
