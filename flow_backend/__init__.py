@@ -22,7 +22,7 @@ from flow_backend.functions.retry import Retry
 from flow_backend.schema.document import Date, Document, Id, Instant, Time, document
 from flow_backend.schema.index import Index
 from flow_backend.schema.pages import Page, PaginationOptions
-from flow_backend.schema.system import CronJob, JobState, ScheduledFunction
+from flow_backend.schema.system import CronJob, Deployment, JobState, ScheduledFunction
 from flow_backend.values.value import Int64
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Crons",
     "CustomJwt",
     "Date",
+    "Deployment",
     "Document",
     "HttpRequest",
     "HttpResponse",

@@ -89,5 +89,46 @@ class CronJob(Document):
     by_name = Index("name")
 
 
-SYSTEM_DOCUMENTS: Final[tuple[type[Document], ...]] = (ScheduledFunction, CronJob)
+DeploymentState = Literal["checking", "building", "ready", "active", "past", "refused", "failed"]
+DeploymentOrigin = Literal["start", "deploy", "dev", "rollback"]
+
+
+@document("_deployments")
+class Deployment(Document):
+    """A version of the app: one that serves, one that did, or one that was to.
+
+    Attributes:
+        number: counts from 1, and is the name of the version; one that was refused has one, too.
+        author: who deployed it, as the command that did so was told.
+        message: what for.
+        state: checking, building, ready, active (at most one), past, refused or failed.
+        origin: the package on the server's disk, a deploy, a save under ``flow dev``, or a
+            rollback.
+        package: the Python package's name.
+        digest: of the package's files.
+        activated: when it began to serve.
+        restores: the version that a rollback brought back.
+        summary: what it adds, removes and changes: functions, tables, indexes.
+        progress: of its check and its builds.
+        problems: why it was refused, each with its ``kind`` and ``text``.
+    """
+
+    number: int
+    author: str = ""
+    message: str = ""
+    state: DeploymentState
+    origin: DeploymentOrigin
+    package: str
+    digest: str
+    activated: Instant | None = None
+    restores: int | None = None
+    summary: dict[str, Any] = field(factory=dict[str, Any])
+    progress: dict[str, Any] = field(factory=dict[str, Any])
+    problems: list[dict[str, Any]] = field(factory=list[dict[str, Any]])
+
+    by_number = Index("number")
+    by_state = Index("state")
+
+
+SYSTEM_DOCUMENTS: Final[tuple[type[Document], ...]] = (ScheduledFunction, CronJob, Deployment)
 """What :func:`flow_backend.schema.model.build_schema` adds to an app's own classes."""
