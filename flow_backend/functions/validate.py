@@ -123,7 +123,7 @@ def compile_contract(function: Function[..., Any], types: TypeConverter) -> Cont
 
     Raises: SchemaError naming the function, the parameter and the alternative.
     """
-    parameters, returns = _signature(function)
+    parameters, returns = signature_of(function)
     for each in parameters:
         types.check(each.annotation, f"{function.path}, parameter {each.name!r}")
     types.check(returns, f"{function.path}, the result", argument=False)
@@ -139,7 +139,7 @@ def compile_contract(function: Function[..., Any], types: TypeConverter) -> Cont
     )
 
 
-def _signature(function: Function[..., Any]) -> tuple[list[Parameter], Any]:
+def signature_of(function: Function[..., Any]) -> tuple[list[Parameter], Any]:
     """Give a function's parameters without ctx, and the type of its result."""
     signature = inspect.signature(function.call)
     try:
