@@ -258,6 +258,12 @@ class AuthUnavailable(FlowError):
     code = "AuthProviderDiscoveryFailed"
 
 
+class SqlRefused(FlowError):
+    """A statement of plain SQL cannot be run or took too long; the text says what to do."""
+
+    code = "SqlRefused"
+
+
 def leaves(error: BaseException) -> Iterator[BaseException]:
     """Give the errors of a group, however deep; one that is no group by itself."""
     if isinstance(error, BaseExceptionGroup):
