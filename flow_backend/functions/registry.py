@@ -30,6 +30,7 @@ from flow_backend.schema.document import Document
 from flow_backend.schema.families import number_of_id
 from flow_backend.schema.mismatch import Unstructure
 from flow_backend.schema.model import Schema, build_schema, place_of
+from flow_backend.schema.plain_names import plain_names
 from flow_backend.storage.base import TableName
 
 _KEPT_PLACES: Final = 16_384
@@ -149,23 +150,30 @@ def load_app(package: str) -> App:
 
     Raises: AppDefinitionError that says file, line and what is wrong.
     """
-    modules = _import_all(package)
+    return collect_app(package, package, _import_all(package))
+
+
+def collect_app(package: str, name: str, modules: Mapping[str, ModuleType]) -> App:
+    """Collect what the modules of a package declare; ``name`` is the package's in ``sys.modules``.
+
+    Raises: AppDefinitionError that says file, line and what is wrong.
+    """
     try:
         documents = _documents(modules)
         schema = build_schema(documents)
     except SchemaError as error:
         raise AppDefinitionError(f"The schema of {package!r} is wrong. {error}") from error
-    functions = _functions(package, modules)
-    root = Path(next(iter(modules[package].__path__)))
+    functions = _functions(name, modules)
+    root = Path(next(iter(modules[name].__path__)))
     web = root / "web"
     return App(
         package,
         schema,
         functions,
-        _providers(modules, package),
+        _providers(modules, name),
         web if web.is_dir() else None,
-        _router(package, modules),
-        _crons(modules, package),
+        _router(name, modules),
+        _crons(modules, name),
     )
 
 
@@ -192,6 +200,14 @@ def _import_all(package: str) -> dict[str, ModuleType]:
     """Import a package and its modules; the names are dotted, whole."""
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
+    return import_package(package)
+
+
+def import_package(package: str) -> dict[str, ModuleType]:
+    """Import a package and its modules; the names are dotted, whole.
+
+    Raises: AppDefinitionError that says file, line and what is wrong.
+    """
     root = _import(package, package)
     if not hasattr(root, "__path__"):
         raise AppDefinitionError(
@@ -232,6 +248,7 @@ def _where(error: BaseException, module: str) -> str:
     what = str(error) if isinstance(error, FlowError) else f"{type(error).__name__}: {error}"
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
+    what, module = plain_names(what), plain_names(module)
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
@@ -304,7 +321,7 @@ def _providers(modules: Mapping[str, ModuleType], package: str) -> Sequence[Auth
     providers = getattr(module, "providers", None)
     if not isinstance(providers, Sequence) or isinstance(providers, str):
         raise AppDefinitionError(
-            f"{module.__file__}: auth.py declares a list named providers, such as "
+            f"{_file_of(module)}: auth.py declares a list named providers, such as "
             "providers = [OpenIdConnect(domain=..., application_id=...)]"
         )
     return list(providers)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
@@ -317,7 +334,11 @@ def _crons(modules: Mapping[str, ModuleType], package: str) -> Mapping[str, Cron
     crons = getattr(module, "crons", None)
     if not isinstance(crons, Crons):
         raise AppDefinitionError(
-            f"{module.__file__}: crons.py declares crons = Crons(), and a call such as "
+            f"{_file_of(module)}: crons.py declares crons = Crons(), and a call such as "
             'crons.daily("name", at="09:00", run=function) for each'
         )
     return crons.declared
+
+
+def _file_of(module: ModuleType) -> str:
+    return getattr(module.__loader__, "shown_path", None) or str(module.__file__)

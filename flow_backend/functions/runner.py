@@ -60,6 +60,7 @@ from flow_backend.functions.validate import shown_path
 from flow_backend.records import frozen
 from flow_backend.runtime import Stopwatch, Watch
 from flow_backend.schema.document import Instant
+from flow_backend.schema.plain_names import plain_names
 from flow_backend.storage.base import Done, InterruptedRead, Reader, Refused, TableName, Transaction
 from flow_backend.storage.failures import broken_invariant
 from flow_backend.values.encode import encode
@@ -464,7 +465,7 @@ class Runner:
 def _uncaught(error: BaseException) -> str:
     """Print an error as the client's console shows it, with the app's own lines of the stack."""
     try:
-        said = str(error)
+        said = plain_names(str(error))
     except Exception as worse:  # The error's own __str__ is the app's, and at fault.
         said = f"(it cannot be printed: {type(worse).__name__})"
     if isinstance(error, FlowError) and not isinstance(error, AppError):

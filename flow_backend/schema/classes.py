@@ -13,6 +13,7 @@ from flow_backend.schema.families import name_of, sequence_hooks
 from flow_backend.schema.hook_table import HookTable
 from flow_backend.schema.mismatch import Hooks, Mismatch, Structure, Unstructure, mismatch_of
 from flow_backend.schema.pages import Page, PageStatus, PaginationOptions
+from flow_backend.schema.plain_names import plain_names
 from flow_backend.values.encode import encode, to_wire
 from flow_backend.values.names import check_field_names
 
@@ -49,12 +50,16 @@ def resolved_fields(cls: type) -> tuple["attrs.Attribute[Any]", ...]:
     try:
         attrs.resolve_types(cast("Any", cls), include_extras=True)
     except (NameError, TypeError) as error:
-        raise SchemaError(f"{cls.__module__}.{cls.__name__}: {error}") from error
+        raise SchemaError(f"{_full_name(cls)}: {error}") from error
     fields = cast("tuple[attrs.Attribute[Any], ...]", attrs.fields(cast("Any", cls)))
     for each in fields:
         if each.type is None:
-            raise SchemaError(f"{cls.__module__}.{cls.__name__}.{each.name} has no annotation")
+            raise SchemaError(f"{_full_name(cls)}.{each.name} has no annotation")
     return fields
+
+
+def _full_name(cls: type) -> str:
+    return plain_names(f"{cls.__module__}.{cls.__name__}")
 
 
 def _object(value: object, what: str) -> dict[str, object]:

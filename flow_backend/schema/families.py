@@ -10,6 +10,7 @@ from flow_backend.schema.document import Document, Id
 from flow_backend.schema.hook_table import HookTable
 from flow_backend.schema.ids import decode_id
 from flow_backend.schema.mismatch import Hooks, Mismatch, mismatch_of
+from flow_backend.schema.plain_names import plain_names
 from flow_backend.values.encode import to_wire
 from flow_backend.values.names import check_field_names
 from flow_backend.values.refusal import ARRAY_MAX, FIELDS_MAX, refuse_array, refuse_object
@@ -24,7 +25,7 @@ def name_of(annotation: Any) -> str:
     if target:
         return f"Id[{target}]"
     if get_args(annotation):
-        return str(annotation).replace("typing.", "")
+        return plain_names(str(annotation)).replace("typing.", "")
     return getattr(annotation, "__name__", None) or str(annotation)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, time
 from types import NoneType
@@ -13,11 +14,12 @@ import orjson
 from attrs import field, frozen
 
 from flow_backend.errors import InvalidValue, SchemaError
-from flow_backend.schema.classes import wire_fields
+from flow_backend.schema.classes import is_document, resolved_fields, wire_fields
 from flow_backend.schema.convert import TypeConverter
 from flow_backend.schema.document import Document, Instant
 from flow_backend.schema.families import is_id, is_union, table_of_id
 from flow_backend.schema.mismatch import Mismatch
+from flow_backend.schema.plain_names import plain_names
 from flow_backend.schema.system import SYSTEM_DOCUMENTS
 from flow_backend.schema.table import ColumnKind, FieldSpec, IndexSpec, SqlShape, TableSpec
 from flow_backend.values.encode import from_wire
@@ -79,9 +81,12 @@ def build_schema(classes: Iterable[type[Document]]) -> Schema:
 def place_of(cls: type) -> str:
     """Say where a class stands: ``file:line``."""
     try:
-        return f"{inspect.getsourcefile(cls)}:{inspect.getsourcelines(cls)[1]}"
+        # A version's modules have been unpacked somewhere: its author knows them by another path.
+        loader = getattr(sys.modules.get(cls.__module__), "__loader__", None)
+        file = getattr(loader, "shown_path", None) or inspect.getsourcefile(cls)
+        return f"{file}:{inspect.getsourcelines(cls)[1]}"
     except (OSError, TypeError):  # It was made by a program, and has no source.
-        return cls.__module__
+        return plain_names(cls.__module__)
 
 
 def _check_name(name: str, what: str) -> None:
@@ -117,9 +122,31 @@ def _table_spec(
                 raise SchemaError(f"{where}: points to table {target!r}, which is not in the app")
             references[each.name] = target
     indexes = _index_specs(cls, fields)
-    described = [(n, repr(types[n]), f.has_default, f.default) for n, f in sorted(fields.items())]
+    described = [
+        (n, _print_of(types[n]), f.has_default, f.default) for n, f in sorted(fields.items())
+    ]
     fingerprint = hashlib.sha256(orjson.dumps(described)).hexdigest()[:16]
     return TableSpec(cls.__table__, fields, indexes, references, fingerprint)
+
+
+def _print_of(annotation: Any) -> str:
+    """Describe a type so that two descriptions differ if a stored value may read otherwise."""
+    lines = [plain_names(repr(annotation))]
+    seen, found = set[Any](), [annotation]
+    while found:
+        each = found.pop()
+        found.extend(get_args(each))
+        cls = get_origin(each) or each
+        if not attrs.has(cls) or is_document(cls) or cls in seen:
+            continue
+        seen.add(cls)
+        for part in resolved_fields(cls):
+            default = _default_of(part)
+            shown = "" if default is attrs.NOTHING else f" = {default!r}"
+            name = f"{cls.__qualname__}.{part.alias or part.name}"
+            lines.append(plain_names(f"{name}: {part.type!r}{shown}"))
+            found.append(part.type)
+    return "\n".join([lines[0], *sorted(lines[1:])])
 
 
 def _default_of(each: Any) -> object:
@@ -242,14 +269,20 @@ def _filler(
     return fill
 
 
-def _is_immutable(annotation: Any) -> bool:
-    """Say whether no value of this type can be changed, nor anything in it."""
+def _is_immutable(annotation: Any, within: tuple[Any, ...] = ()) -> bool:
+    """Say whether no value of this type can be changed, nor anything in it.
+
+    ``within`` are the classes that it is a part of: one may hold itself.
+    """
     if is_union(annotation) or get_origin(annotation) is tuple:
-        return all(_is_immutable(each) for each in get_args(annotation) if each is not Ellipsis)
+        parts = [each for each in get_args(annotation) if each is not Ellipsis]
+        return all(_is_immutable(each, within) for each in parts)
     if attrs.has(annotation):
         props = getattr(annotation, "__attrs_props__", None)
-        fields = attrs.fields(annotation)
-        return bool(props and props.is_frozen) and all(_is_immutable(f.type) for f in fields)
+        if annotation in within or not props or not props.is_frozen:
+            return annotation in within
+        kinds = [each.type for each in resolved_fields(annotation)]
+        return all(_is_immutable(kind, (*within, annotation)) for kind in kinds)
     return (
         _is_plain(annotation)
         or get_origin(annotation) is Literal
