@@ -8,7 +8,7 @@ STAMPS := .stamps
 WEB    := flow/web/index.html
 WEB_SOURCES := $(shell find flow_web -path flow_web/node_modules -prune -o -type f -print 2>/dev/null)
 
-.PHONY: serve test bench bench-peers check soak fuzz setup web web-test clean
+.PHONY: serve test bench bench-peers check soak fuzz setup web web-test types clean
 
 serve: setup web
 	$(BIN)/flow serve $(ARGS)
@@ -61,7 +61,12 @@ $(WEB): $(STAMPS)/node $(WEB_SOURCES)
 	cd flow_web && npm run --silent build
 	touch $@
 
-web-test: $(STAMPS)/node
+# The types of the functions, for flow_web: to run after a change of arguments, results or documents.
+types: setup
+	$(BIN)/flow codegen
+
+web-test: setup $(STAMPS)/node
+	$(BIN)/flow codegen --check
 	cd flow_web && npm run --silent lint && npm run --silent typecheck && npm test --silent
 
 clean:

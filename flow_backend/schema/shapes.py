@@ -1,7 +1,7 @@
 """The shapes of values on the wire, as plain data read from annotations: what codegen prints."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, time
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, assert_never, cast, get_args, get_origin
@@ -281,18 +281,20 @@ def _literals(annotation: Any) -> Shape:
     return Literals(tuple(to_wire(each) for each in values))
 
 
-def classes_in(shape: Shape) -> set[str]:
-    """Give the keys of the classes that stand in a shape itself, not those of their fields."""
+def parts_of(shape: Shape) -> Iterator[ClassOf | DocumentOf]:
+    """Give the classes and documents that stand in a shape itself, not those of their fields."""
     match shape:
-        case ClassOf(key):
-            return {key}
+        case ClassOf() | DocumentOf():
+            yield shape
         case ArrayOf(item) | PageOf(item):
-            return classes_in(item)
+            yield from parts_of(item)
         case RecordOf(key, item):
-            return classes_in(key) | classes_in(item)
+            yield from parts_of(key)
+            yield from parts_of(item)
         case TupleOf(parts) | UnionOf(parts):
-            return {key for part in parts for key in classes_in(part)}
-        case Plain() | IdOf() | Literals() | DocumentOf() | OptionsShape():
-            return set()
+            for part in parts:
+                yield from parts_of(part)
+        case Plain() | IdOf() | Literals() | OptionsShape():
+            pass
         case _:
             assert_never(shape)

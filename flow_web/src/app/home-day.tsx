@@ -33,7 +33,7 @@ const useOfferedZone = (isSet: boolean | undefined): void => {
     }
     offered.current = true;
     const zone = deviceZone();
-    client.mutation(api.people.offerZone, { zone }).then(
+    client.mutation(api.people.offer_zone, { zone }).then(
       () => toast(`Days begin and end by ${zone}, from this device. Settings can change it.`),
       // An old browser may name a zone that the server does not know: it stays unset, at UTC.
       () => undefined,

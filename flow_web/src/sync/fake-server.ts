@@ -55,7 +55,10 @@ export const makeTask = (
   zone: null,
   due_at: null,
   priority: null,
+  duration: null,
   rule: null,
+  repeat: null,
+  capture: null,
   ...fields,
 });
 
@@ -73,6 +76,7 @@ export const makeSettings = (fields: Partial<Settings> = {}): Settings => ({
   quiet_from: null,
   quiet_until: null,
   webhook_url: null,
+  webhook_gone_at: null,
   ...fields,
 });
 
@@ -86,10 +90,13 @@ export const makeReading = (
   due_time: null,
   due_at: null,
   zone: null,
+  duration: null,
   rule: null,
   rule_text: null,
+  anchor: "schedule",
   priority: null,
   project: null,
+  section: null,
   labels: [],
   reminders: null,
   body: "",
@@ -111,6 +118,7 @@ export const makeCapture = (id: string, text: string, fields: Partial<Capture> =
   state: "open",
   became: null,
   parsed_kind: null,
+  settled_at: null,
   ...fields,
 });
 

@@ -5,9 +5,10 @@
  * part of it. So they are pure, tolerate that cards are gone, and copy what they change.
  */
 import type { OptimisticLocalStore } from "convex/browser";
+import type { FunctionArgs } from "convex/server";
 
 import { api } from "./api";
-import type { BoardId, DateText, Place, Task, TaskId, TimeText } from "./api";
+import type { DateText, Place, Task, TaskId, TimeText } from "./api";
 import { dropFromDays, moveInDays, patchInDays } from "./day-lists";
 import { newKey } from "./keys";
 import { inColumn, provisionalRank, rankBetween, sortTasks } from "./order";
@@ -55,11 +56,11 @@ export const showAdd =
   (
     id: TaskId,
     createdAt: number,
-  ): OptimisticUpdate<{ board: BoardId; title: string; column?: string }> =>
-  (store, { board, title, column }) => {
+  ): OptimisticUpdate<FunctionArgs<typeof api.tasks.add>> =>
+  (store, { board, title, column = null }) => {
     const tasks = store.getQuery(api.tasks.list, { board });
     // Without a column the server chooses one: nothing to show before it has.
-    if (tasks === undefined || column === undefined) {
+    if (tasks === undefined || column === null) {
       return;
     }
     const rank = rankBetween(inColumn(tasks, column).at(-1)?.rank ?? null, null);
@@ -78,15 +79,22 @@ export const showAdd =
       zone: null,
       due_at: null,
       priority: null,
+      duration: null,
       rule: null,
+      repeat: null,
+      capture: null,
     };
     store.setQuery(api.tasks.list, { board }, sortTasks([...tasks, added]));
   };
 
-export const showEdit: OptimisticUpdate<{ task: TaskId; title?: string; body?: string }> = (
+export const showEdit: OptimisticUpdate<FunctionArgs<typeof api.tasks.edit>> = (
   store,
-  { task, ...patch },
-) => patchTask(store, task, patch);
+  { task, title = null, body = null },
+) =>
+  patchTask(store, task, {
+    ...(title === null ? {} : { title }),
+    ...(body === null ? {} : { body }),
+  });
 
 /** Return an update that ticks a card; `completedAt` is drawn once, so that replays agree. */
 export const showComplete =

@@ -47,7 +47,7 @@ const indexOf = (others: readonly Task[], place: Place): number => {
   if (index === -1) {
     return others.length;
   }
-  return place.before === undefined ? index + 1 : index;
+  return (place.before ?? null) === null ? index + 1 : index;
 };
 
 /** Return a rank for `task` at `place`, from the neighbours as they are now. */

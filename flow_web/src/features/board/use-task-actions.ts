@@ -83,7 +83,7 @@ export const useTaskActions = (board: Board, changed: ChangedCards): TaskActions
       },
       setDue: (task, when, today) => {
         const done = client.mutation(
-          api.tasks.setDue,
+          api.tasks.set_due,
           { task: task._id, ...dueOf(when, task.zone) },
           { optimisticUpdate: showDue },
         );

@@ -61,6 +61,7 @@ const show = (store: OptimisticLocalStore, typed: Typed): void => {
     state: "open",
     became: null,
     parsed_kind: null,
+    settled_at: null,
   };
   store.setQuery(
     api.captures.list,

@@ -44,7 +44,7 @@ export const useQuickAdd = ({ board, onOpen }: QuickAddOptions): ((add: Add) => 
           toast(said, { label: "Open", run: () => onOpen(added) });
         }
       };
-      client.mutation(api.tasks.quickAdd, args).then(tell, (error: unknown) => {
+      client.mutation(api.tasks.quick_add, args).then(tell, (error: unknown) => {
         toast(`“${line}” was not added. ${refusalText(error)}`);
         onRefused();
       });

@@ -33,7 +33,7 @@ export const useReading = (draft: Draft): Reading | undefined => {
     const ask = async () => {
       const args = { line: lineOf(draft), captured_at: Date.now(), zone: deviceZone() };
       try {
-        const view = await client.query(api.captureBar.preview, args);
+        const view = await client.query(api.capture_bar.preview, args);
         if (current) {
           const spans = inDraft(draft, view.spans);
           setRead({ text: draft.text, view, spans, hints: inDraft(draft, openHints(view)) });

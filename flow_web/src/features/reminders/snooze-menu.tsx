@@ -15,7 +15,7 @@ type SnoozeMenuProps = {
 };
 
 export const SnoozeMenu = ({ title, anchor, onChoose, onClose }: SnoozeMenuProps) => {
-  const presets = useQuery(api.reminders.snoozePresets, {});
+  const presets = useQuery(api.reminders.snooze_presets, {});
   const { zone, today } = useHomeDay();
   if (presets === undefined) {
     return null;

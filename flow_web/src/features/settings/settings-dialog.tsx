@@ -55,7 +55,7 @@ const SettingsFields = ({ settings, onClose }: FieldsProps) => {
     setSaving(true);
     try {
       if (Object.keys(changes).length > 0) {
-        await client.mutation(api.people.changeSettings, changes);
+        await client.mutation(api.people.change_settings, changes);
         announce("Settings saved");
       }
       switchKeys(keys);

@@ -42,7 +42,7 @@ export const useDayActions = (): DayActions => {
       reschedule: (task, when, today) => {
         const args = { task: task._id, ...dueOf(when, task.zone) };
         client
-          .mutation(api.tasks.setDue, args, { optimisticUpdate: showDue })
+          .mutation(api.tasks.set_due, args, { optimisticUpdate: showDue })
           .catch(explain(task));
         announce(
           when === null

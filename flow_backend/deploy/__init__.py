@@ -1,0 +1,1 @@
+"""What takes an app to a running server, and its types to its clients."""
