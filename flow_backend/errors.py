@@ -258,6 +258,12 @@ class AuthUnavailable(FlowError):
     code = "AuthProviderDiscoveryFailed"
 
 
+class AdminKeysError(FlowError):
+    """The file of the admin keys cannot be used, or a key not made or found; the text says why."""
+
+    code = "AdminKeysError"
+
+
 class SqlRefused(FlowError):
     """A statement of plain SQL cannot be run or took too long; the text says what to do."""
 

@@ -38,6 +38,7 @@ from flow_backend.actors.session import Authenticated, SessionActor
 from flow_backend.actors.supervisor import Kept, RestartIntensity, Supervisor
 from flow_backend.actors.table import TableActor
 from flow_backend.actors.transport import Transport
+from flow_backend.auth.identity import Identity
 from flow_backend.errors import AuthRejected, FlowError, Overloaded
 from flow_backend.functions.context import NOBODY, Caller
 from flow_backend.functions.exchange import Exchange
@@ -103,6 +104,9 @@ class BackendSettings:
 VerifyUser = Callable[[str], Awaitable[Authenticated]]
 """Verifies a user's token. Raises: AuthRejected, AuthUnavailable."""
 
+VerifyAdmin = Callable[[str], Awaitable[bool]]
+"""Says whether this is an admin key."""
+
 
 @define(kw_only=True)
 class Backend:
@@ -121,6 +125,7 @@ class Backend:
     outbox: Outbox
     text_frame: TextFrame
     verify_user: VerifyUser | None
+    verify_admin: VerifyAdmin | None = None
     supervisor: Supervisor
     gate: Gate = field(factory=Gate)
     sessions: dict[SessionKey, SessionActor] = field(factory=dict[SessionKey, SessionActor])
@@ -207,8 +212,15 @@ class Backend:
                         "NoAuthProvider",
                     )
                 return await self.verify_user(value)
-            case AdminToken():
-                raise AuthRejected("The admin key is not known here", "BadAdminKey")
+            case AdminToken(key, attributes):
+                if self.verify_admin is None or not await self.verify_admin(key):
+                    raise AuthRejected(
+                        "This admin key is not known here: it was revoked, or is another server's. "
+                        "`flow key create` makes one.",
+                        "BadAdminKey",
+                    )
+                identity = None if attributes is None else Identity.from_attributes(attributes)
+                return Authenticated(Caller(identity, admin=True))
 
     async def run_session(self, transport: Transport, client: ClientIdentity) -> None:
         """Serve one connection until it ends."""

@@ -7,7 +7,7 @@ import trio
 from attrs import frozen
 
 from flow_backend.actors.action import ActionActor
-from flow_backend.actors.backend import Backend, BackendSettings, VerifyUser
+from flow_backend.actors.backend import Backend, BackendSettings, VerifyAdmin, VerifyUser
 from flow_backend.actors.durations import Durations
 from flow_backend.actors.frontier import Frontier
 from flow_backend.actors.gate import Gate
@@ -49,6 +49,7 @@ async def open_backend(
     deadlines: Deadlines,
     settings: BackendSettings | None = None,
     verify_user: VerifyUser | None = None,
+    verify_admin: VerifyAdmin | None = None,
     in_flight: InFlight | None = None,
     gate: Gate | None = None,
     outside: trio.Nursery | None = None,
@@ -88,6 +89,7 @@ async def open_backend(
                 machine, text_frame, settings, verify_user, nursery, outside or nursery
             )
             backend.gate = gate or backend.gate
+            backend.verify_admin = verify_admin
             try:
                 backend.start()
                 yield backend

@@ -1,16 +1,17 @@
 """The commands that every app gets; an app's own command line adds to them."""
 
-import click
+from typing import Final
 
-from flow_backend.cli.codegen import codegen
-from flow_backend.cli.serve import serve
-from flow_backend.cli.sql import sql
+from flow_backend.cli.lazy import Entry, LazyGroup
+
+_ENTRIES: Final = {
+    "serve": Entry("flow_backend.cli.serve", "serve", "Serve an app until Ctrl-C."),
+    "codegen": Entry("flow_backend.cli.codegen", "codegen", "Write TypeScript from the app."),
+    "sql": Entry("flow_backend.cli.sql", "sql", "Read the data with plain SQL."),
+    "key": Entry("flow_backend.cli.key", "key", "Make, list and revoke admin keys."),
+}
 
 
-def backend_commands() -> click.Group:
+def backend_commands() -> LazyGroup:
     """Give a group of all commands of the backend."""
-    group = click.Group(help="Run and tend a Flow backend.")
-    group.add_command(serve)
-    group.add_command(codegen)
-    group.add_command(sql)
-    return group
+    return LazyGroup("Run and tend a Flow backend.", _ENTRIES)

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from flow_backend.functions.http import Router
+from flow_backend.server.admin import AdminApi
 from flow_backend.server.calls import FunctionApi, guarded, refuse
 from flow_backend.server.config import Settings
 from flow_backend.server.core import BackendFacade
@@ -110,6 +111,7 @@ def build_http_app(
 ) -> "ASGIFramework":
     """Put the endpoints of the main port together."""
     routes = FunctionApi(backend, settings, memory.gate).routes()
+    routes += AdminApi(backend).routes()
     routes += Meta(backend, settings, counters, readiness, memory).routes()
     routes += [
         Route("/api/{path:path}", guarded(_no_endpoint), methods=_METHODS),

@@ -17,11 +17,13 @@ import structlog
 import trio
 from attrs import frozen
 
+from flow_backend.actors.backend import VerifyAdmin
 from flow_backend.actors.gate import Gate
 from flow_backend.actors.opening import open_backend
 from flow_backend.actors.session import Authenticated
+from flow_backend.auth.admin_keys import AdminKeys, new_key
 from flow_backend.auth.providers import CustomJwt
-from flow_backend.errors import StartError
+from flow_backend.errors import AdminKeysError, StartError
 from flow_backend.functions.context import NOBODY, Caller
 from flow_backend.functions.limits import ThreadDeadlines
 from flow_backend.functions.registry import App
@@ -30,6 +32,7 @@ from flow_backend.server.app import Server, open_server
 from flow_backend.server.bounds import backend_settings
 from flow_backend.server.config import USAGE_EXIT_CODE, Settings, web_folder
 from flow_backend.server.frames import text_frame
+from flow_backend.server.local import announced_locally
 from flow_backend.server.parent import Parent
 from flow_backend.server.watchdog import armed, noting_calls
 from flow_backend.storage.base import Storage
@@ -123,6 +126,8 @@ async def _serve(
             armed(settings.watchdog_seconds, folder) as watchdog,
         ):
             nursery.start_soon(watchdog.keep_alive)
+            local_key, _ = new_key("local", machine.runtime.now_ns() / 1e6)
+            keys = AdminKeys(folder, local_key)
             async with (
                 open_user_verifier(app, settings) as verify_user,
                 open_backend(
@@ -134,6 +139,7 @@ async def _serve(
                     settings=backend_settings(settings),
                     gate=machine.gate,
                     verify_user=verify_user,
+                    verify_admin=admin_verifier(keys),
                     in_flight=in_flight,
                     outside=machine.outside,
                 ) as backend,
@@ -148,8 +154,9 @@ async def _serve(
                 ) as server,
             ):
                 _tune_interpreter()
-                on_ready(server)
-                await stop.wait()
+                with announced_locally(folder, server.url, local_key):
+                    on_ready(server)
+                    await stop.wait()
                 log.info("Stopping")
             nursery.cancel_scope.cancel()
 
@@ -216,6 +223,19 @@ async def open_user_verifier(app: App, settings: Settings) -> AsyncGenerator[Ver
             return Authenticated(Caller(verified.identity), verified.expires_at)
 
         yield verify
+
+
+def admin_verifier(keys: AdminKeys) -> VerifyAdmin:
+    """Give what looks at admin keys, whose file may lie on a slow disk."""
+
+    async def is_admin(key: str) -> bool:
+        try:
+            return await trio.to_thread.run_sync(keys.is_valid, key)
+        except AdminKeysError as error:
+            log.error("No admin key can be looked at", reason=str(error))  # noqa: TRY400  # It says all.
+            return False
+
+    return is_admin
 
 
 async def _nobody(_token: str) -> Authenticated:

@@ -64,6 +64,7 @@ class Served:
     popen: "subprocess.Popen[str]"
     _said: str = ""
     host: str = "127.0.0.1"
+    folder: Path = Path()
     port: int = 0
 
     @property
