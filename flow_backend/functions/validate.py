@@ -3,7 +3,7 @@
 import inspect
 import typing
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import orjson
 from attrs import define, frozen
@@ -21,6 +21,14 @@ from flow_backend.values.value import JsonValue
 
 _PAGINATION = "paginationOpts"
 """What the official clients call the argument of :class:`PaginationOptions`."""
+
+
+_UNNAMED: Final = {
+    inspect.Parameter.VAR_POSITIONAL: "take a list instead, such as {0}: list[str]",
+    inspect.Parameter.VAR_KEYWORD: "name each argument, or take {0}: dict[str, ...]",
+    inspect.Parameter.POSITIONAL_ONLY: "take the / out of the signature",
+}
+"""Kinds of parameters that no name reaches, and what to write instead."""
 
 
 @frozen
@@ -150,12 +158,17 @@ def signature_of(function: Function[..., Any]) -> tuple[list[Parameter], Any]:
     if not signature.parameters:
         raise SchemaError(f"{function.path}: the first parameter of a function is ctx; it has none")
     for each in list(signature.parameters.values())[1:]:
-        if each.kind in {each.VAR_POSITIONAL, each.VAR_KEYWORD, each.POSITIONAL_ONLY}:
+        if each.kind in _UNNAMED:
             raise SchemaError(
                 f"{function.path}: arguments go by name on the wire, so {each} cannot be filled; "
-                "give each a name and an annotation"
+                f"{_UNNAMED[each.kind].format(each.name)}"
             )
-        annotation = hints.get(each.name, Any)
+        if each.name not in hints:
+            raise SchemaError(
+                f"{function.path}: parameter {each.name!r} has no annotation; give it the type of "
+                "its values, or Any to take every value"
+            )
+        annotation = hints[each.name]
         wire_name = _PAGINATION if annotation is PaginationOptions else each.name
         parameters.append(Parameter(each.name, wire_name, annotation, each.default is each.empty))
     return parameters, hints.get("return", Any)

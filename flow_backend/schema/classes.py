@@ -1,21 +1,23 @@
 """How objects of classes are checked and converted: attrs classes, documents, pages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, time
-from typing import Any, Final, NamedTuple, cast, get_args, get_origin
+from typing import Any, Final, Literal, NamedTuple, TypeVar, cast, get_args, get_origin
 
 import attrs
 import orjson
 
 from flow_backend.errors import InvalidValue, SchemaError
 from flow_backend.schema.document import Document, stored, stored_of
-from flow_backend.schema.families import name_of, sequence_hooks
+from flow_backend.schema.families import is_id, name_of, sequence_hooks
 from flow_backend.schema.hook_table import HookTable
 from flow_backend.schema.mismatch import Hooks, Mismatch, Structure, Unstructure, mismatch_of
 from flow_backend.schema.pages import Page, PageStatus, PaginationOptions
 from flow_backend.schema.plain_names import plain_names
 from flow_backend.values.encode import encode, to_wire
 from flow_backend.values.names import check_field_names
+
+T = TypeVar("T")
 
 _OPTION_NAMES: Final = {
     "num_items": "numItems",
@@ -100,6 +102,9 @@ def structure_fields(
 def structure_class(table: HookTable, cls: Any) -> Structure:
     """Make what checks an object and gives an instance of an attrs class."""
     origin: type = get_origin(cls) or cls
+    for each in resolved_fields(origin):
+        if each.init:
+            _hook_of_field(table.get_structure_hook, origin, each.name, each.type)
     fields = [
         ObjectField(each.name, each.alias or each.name, each.type, each.default is attrs.NOTHING)
         for each in resolved_fields(origin)
@@ -127,7 +132,16 @@ def unstructure_class(table: HookTable, cls: Any) -> Unstructure:
 
 
 def _field_hooks(table: HookTable, cls: type) -> list[tuple[str, Unstructure]]:
-    return [(name, table.get_unstructure_hook(kind)) for name, kind in wire_fields(cls)]
+    get = table.get_unstructure_hook
+    return [(name, _hook_of_field(get, cls, name, kind)) for name, kind in wire_fields(cls)]
+
+
+def _hook_of_field(get: Callable[[Any], T], cls: type, name: str, annotation: Any) -> T:
+    """Look a hook up; a refusal says which field it is about."""
+    try:
+        return get(annotation)
+    except SchemaError as error:
+        raise SchemaError(f"{cls.__name__}.{name}: {error}") from error
 
 
 def _unstructure_fields(value: object, hooks: list[tuple[str, Unstructure]]) -> dict[str, Any]:
@@ -150,12 +164,29 @@ def is_document(annotation: Any) -> bool:
 
 
 def refuse_document(cls: type) -> Structure:
-    """Make what refuses a document as an argument: its id is what one passes."""
+    """Make what refuses a document as an argument: its id is what one passes.
+
+    :func:`document_in` has found it already, except in an Any.
+    """
 
     def structure(value: object, _: object) -> object:
         raise Mismatch(f"Id[{cls.__name__}] (a document itself is no argument)", value)
 
     return structure
+
+
+def document_in(annotation: Any, seen: frozenset[Any] = frozenset()) -> type[Document] | None:
+    """Find a document class that stands in an annotation, at any depth, but not as an id."""
+    if is_document(annotation):
+        return cast("type[Document]", annotation)
+    if is_id(annotation) or get_origin(annotation) is Literal:
+        return None
+    parts = get_args(annotation)
+    cls = get_origin(annotation) or annotation
+    if isinstance(cls, type) and attrs.has(cls) and cls not in seen:
+        seen = seen | {cls}
+        parts = (*parts, *(each.type for each in resolved_fields(cls) if each.init))
+    return next((found for each in parts if (found := document_in(each, seen)) is not None), None)
 
 
 def structure_document(cls: type[Document]) -> Structure:

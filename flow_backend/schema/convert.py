@@ -88,18 +88,27 @@ class TypeConverter:
     def check(self, annotation: Any, where: str, *, argument: bool = True) -> None:
         """Make sure that values of this type can go on the wire.
 
-        Raises: SchemaError naming ``where``.
+        Raises: SchemaError that names ``where``, what cannot, and what to write instead.
         """
         try:
             if argument:
                 self.structurer(annotation)
+                _refuse_documents(annotation)
             self.unstructurer(annotation)
         except Exception as error:
             raise SchemaError(
-                f"{where}: values of type {name_of(annotation)} cannot go on the wire ({error}). "
-                "Use str, float, int, bool, bytes, None, Int64, Instant, Date, Time, Id[...], "
-                "list, tuple, dict[str, ...], Literal, unions, and attrs classes of these."
+                f"{where}: values of type {name_of(annotation)} cannot go on the wire: {error}"
             ) from error
+
+
+def _refuse_documents(annotation: Any) -> None:
+    cls = classes.document_in(annotation)
+    if cls is not None:
+        name = cls.__name__
+        raise SchemaError(
+            f"{name} is a document, which is passed and stored by its id; use Id[{name}], and "
+            "ctx.db.get to read it"
+        )
 
 
 def _table_of(

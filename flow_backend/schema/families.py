@@ -133,8 +133,11 @@ def literal_hooks(annotation: Any) -> Hooks:
     """
     allowed: tuple[object, ...] = get_args(annotation)
     for literal in allowed:
-        if not isinstance(literal, (str, int, float, bool, NoneType)):
-            raise SchemaError(f"{annotation!r}: a Literal is a string, number, boolean or None")
+        if type(literal) not in {str, int, float, bool, NoneType}:
+            raise SchemaError(
+                f"{name_of(annotation)}: a Literal is of strings, numbers, booleans and None; "
+                f"{literal!r} is none of these"
+            )
     expected = " or ".join(repr(literal) for literal in allowed)
     known = {_literal_key(literal): literal for literal in allowed}
 
@@ -159,13 +162,13 @@ def _literal_key(value: object) -> tuple[type, object]:
 
 def is_sequence(annotation: Any) -> bool:
     """Say whether an annotation is an array on the wire."""
-    return annotation in {list, tuple} or get_origin(annotation) in {list, tuple, Sequence}
+    return annotation is list or get_origin(annotation) in {list, tuple, Sequence}
 
 
 def sequence_hooks(table: HookTable, annotation: Any) -> Hooks:
     """Give the hooks of ``list[X]``, ``Sequence[X]``, ``tuple[X, ...]`` and ``tuple[X, Y]``."""
-    args = get_args(annotation) or (Any, ...)
-    is_tuple = annotation is tuple or get_origin(annotation) is tuple
+    is_tuple = get_origin(annotation) is tuple
+    args = get_args(annotation) if is_tuple else get_args(annotation) or (Any,)
     if is_tuple and (len(args) != 2 or args[1] is not Ellipsis):
         return _fixed_tuple_hooks(table, args)
     item = args[0]
@@ -256,7 +259,10 @@ def record_hooks(table: HookTable, annotation: Any) -> Hooks:
     """
     key, item = get_args(annotation) or (str, Any)
     if key is not str and not is_id(key):
-        raise SchemaError(f"{annotation!r}: the keys of a dict are str or Id on the wire")
+        raise SchemaError(
+            f"in {name_of(annotation)} the keys are {name_of(key)}, but an object has names: use "
+            f"dict[str, {name_of(item)}], or a list of an attrs class that has the key as a field"
+        )
     structure_key = table.get_structure_hook(key)
     unstructure_key = table.get_unstructure_hook(key)
     structure_item = table.get_structure_hook(item)

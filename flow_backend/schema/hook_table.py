@@ -103,4 +103,8 @@ class HookTable:
 
 
 def _refuse(annotation: Any) -> Never:
-    raise SchemaError(f"{annotation!r} has no form on the wire")
+    # Only here: what it looks at takes time to load, and an app that is right never needs it.
+    from flow_backend.schema.alternatives import alternative_to
+    from flow_backend.schema.families import name_of
+
+    raise SchemaError(f"{name_of(annotation)} has no form there; {alternative_to(annotation)}")

@@ -221,8 +221,8 @@ class Shapes:
         )
 
     def _sequence(self, annotation: Any) -> Shape:
-        args = get_args(annotation) or (Any, ...)
-        is_tuple = annotation is tuple or get_origin(annotation) is tuple
+        is_tuple = get_origin(annotation) is tuple
+        args = get_args(annotation) if is_tuple else get_args(annotation) or (Any,)
         if is_tuple and (len(args) != 2 or args[1] is not Ellipsis):
             return TupleOf(tuple(self.of(each) for each in args))
         return ArrayOf(self.of(args[0]))
