@@ -42,6 +42,7 @@ from flow_backend.auth.identity import Identity
 from flow_backend.errors import AuthRejected, FlowError, Overloaded
 from flow_backend.functions.context import NOBODY, Caller
 from flow_backend.functions.exchange import Exchange
+from flow_backend.functions.function import Kind
 from flow_backend.functions.limits import Limits
 from flow_backend.functions.outgoing import Network
 from flow_backend.runtime import Runtime
@@ -147,6 +148,10 @@ class Backend:
         if at is not None:
             return await self.pool.query_at(call, at)
         return await self.pool.query(call)
+
+    def kind_of(self, path: str) -> Kind | None:
+        """Say what kind of function a path names, None if none."""
+        return self.mutation.runner.app.kind_of(path)
 
     async def pin_snapshot(self) -> CommitTs:
         """Keep the newest state readable for some seconds, and give its timestamp."""

@@ -7,6 +7,8 @@ from flow_backend.cli.lazy import Entry, LazyGroup
 _ENTRIES: Final = {
     "serve": Entry("flow_backend.cli.serve", "serve", "Serve an app until Ctrl-C."),
     "codegen": Entry("flow_backend.cli.codegen", "codegen", "Write TypeScript from the app."),
+    "run": Entry("flow_backend.cli.run", "run", "Call a function of a running server."),
+    "data": Entry("flow_backend.cli.data", "data", "Show the documents of a table."),
     "sql": Entry("flow_backend.cli.sql", "sql", "Read the data with plain SQL."),
     "key": Entry("flow_backend.cli.key", "key", "Make, list and revoke admin keys."),
 }

@@ -255,6 +255,11 @@ class Router:
     def __bool__(self) -> bool:
         return bool(self._exact or self._prefixes)
 
+    @property
+    def routes(self) -> list[HttpAction]:
+        """All of them."""
+        return [*self._exact.values(), *self._prefixes.values()]
+
     def add(self, action: HttpAction) -> None:
         """Add a route.
 

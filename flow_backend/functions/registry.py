@@ -21,9 +21,10 @@ from flow_backend.errors import (
     UnknownFunction,
 )
 from flow_backend.functions.crons import Cron, Crons
-from flow_backend.functions.function import Function
+from flow_backend.functions.function import Function, Kind
 from flow_backend.functions.http import HttpAction, Router
 from flow_backend.functions.scheduler import SYSTEM_FUNCTIONS
+from flow_backend.functions.system_queries import SYSTEM_QUERIES
 from flow_backend.functions.validate import Contract, compile_contract
 from flow_backend.schema.convert import TypeConverter
 from flow_backend.schema.document import Document
@@ -34,6 +35,7 @@ from flow_backend.schema.plain_names import plain_names
 from flow_backend.storage.base import TableName
 
 _KEPT_PLACES: Final = 16_384
+_BUILT_IN: Final[Mapping[str, Function[..., Any]]] = {**SYSTEM_FUNCTIONS, **SYSTEM_QUERIES}
 _NOT_FUNCTIONS: Final = frozenset({"schema", "auth", "cli", "web"})
 
 
@@ -66,7 +68,7 @@ class App:
         """
         types = TypeConverter(dict(table_numbers))
         contracts: dict[str, Contract] = {}
-        for path, function in {**self.functions, **SYSTEM_FUNCTIONS}.items():
+        for path, function in {**self.functions, **_BUILT_IN}.items():
             try:
                 contracts[path] = compile_contract(function, types)
             except SchemaError as error:
@@ -128,12 +130,17 @@ class BoundApp:
         place = self._places[ident] = TableName(name), cls
         return place
 
+    def kind_of(self, path: str) -> Kind | None:
+        """Say what kind of function this is, None if there is none."""
+        found = self.app.functions.get(path) or _BUILT_IN.get(path)
+        return None if found is None else found.kind
+
     def function(self, path: str, *, internal: bool) -> Function[..., Any]:
         """Find a function.
 
         Raises: UnknownFunction, in the same words for a missing one and for an internal one.
         """
-        found = self.app.functions.get(path) or SYSTEM_FUNCTIONS.get(path)
+        found = self.app.functions.get(path) or _BUILT_IN.get(path)
         if found is None or (found.internal and not internal):
             raise UnknownFunction(f"Could not find public function for '{path}'.")
         return found

@@ -21,6 +21,7 @@ from flow_backend.errors import (
     SnapshotTooOld,
 )
 from flow_backend.functions.context import Caller
+from flow_backend.functions.function import Kind as FunctionKind
 from flow_backend.server.config import Settings
 from flow_backend.server.core import BackendFacade
 from flow_backend.server.requests import (
@@ -43,6 +44,11 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 Kind = Literal["query", "mutation", "action"]
 
 _BATCH_MAX: Final = 1000
+_KINDS: Final[Mapping[FunctionKind, Kind]] = {
+    FunctionKind.QUERY: "query",
+    FunctionKind.MUTATION: "mutation",
+    FunctionKind.ACTION: "action",
+}
 _REQUEST_ID_CHARACTERS_MAX: Final = 64
 
 log = structlog.stdlib.get_logger("flow.http")
@@ -72,6 +78,7 @@ class FunctionApi:
             Route("/api/query_ts", guarded(self.query_ts), methods=["POST"]),
             Route("/api/query_at_ts", guarded(self.query_at_ts), methods=["POST"]),
             Route("/api/query_batch", guarded(self.query_batch), methods=["POST"]),
+            Route("/api/run/{path:path}", guarded(self.run_path), methods=["POST"]),
         ]
 
     async def get_query(self, request: Request) -> Response:
@@ -100,13 +107,20 @@ class FunctionApi:
         asked = function_request(parse_object(body))
         if kind == "query":
             return await self._query(headers, asked)
-        caller = await self._caller(headers)
+        result = await self.run(kind, asked, await self._caller(headers), headers)
+        return _json(envelope(result, asked.format))
+
+    async def run(
+        self, kind: Kind, asked: FunctionRequest, caller: Caller, headers: Mapping[str, str]
+    ) -> Done | Refused:
+        """Run a function for a caller who is known."""
         call = Call(asked.path, asked.args, caller)
+        if kind == "query":
+            return (await self.backend.query(call, asked.ts)).result
         if kind == "action":
-            return _json(envelope(await self.backend.act(call), asked.format))
+            return await self.backend.act(call)
         key = _request_key(caller, idempotency_key(headers))
-        outcome = await self.backend.mutate(call, key)
-        return _json(envelope(outcome.result, asked.format))
+        return (await self.backend.mutate(call, key)).result
 
     async def query_at_ts(self, request: Request) -> Response:
         """Run a query at a timestamp that ``query_ts`` gave."""
@@ -147,6 +161,28 @@ class FunctionApi:
                     f"come to {size} after {len(results)} of {len(asked)}. Ask for fewer at once.",
                 )
         return _json(b'{"results":[%b]}' % b",".join(results))
+
+    async def run_path(self, request: Request) -> Response:
+        """Run a function of whatever kind, whose path is part of the address."""
+        fields = parse_object(await read_body(request, self.settings, self.gate))
+        module, _, name = request.path_params["path"].rpartition("/")
+        asked = function_request({**fields, "path": f"{module}:{name}" if module else name})
+        return await self.whatever_kind(asked, await self._caller(request.headers), request)
+
+    async def whatever_kind(
+        self, asked: FunctionRequest, caller: Caller, request: Request
+    ) -> Response:
+        """Run a function of whatever kind it is."""
+        self.gate.check()
+        kind = self.backend.kind_of(asked.path)
+        if kind is None:
+            result: Done | Refused = Refused(
+                f"Could not find function for '{asked.path}'. Is it deployed? `flow run` without a "
+                "path lists what is."
+            )
+        else:
+            result = await self.run(_KINDS[kind], asked, caller, request.headers)
+        return _json(envelope(result, asked.format))
 
     async def _caller(self, headers: Mapping[str, str]) -> Caller:
         return await self.backend.authenticate(token_of(headers))

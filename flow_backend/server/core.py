@@ -7,6 +7,7 @@ from flow_backend.actors.messages import Call, QueryDone
 from flow_backend.actors.transport import Transport
 from flow_backend.functions.context import Caller
 from flow_backend.functions.exchange import Exchange
+from flow_backend.functions.function import Kind
 from flow_backend.storage.base import Done, Outcome, Refused, RequestKey
 from flow_backend.sync.client_identity import ClientIdentity
 from flow_backend.sync.messages import Token
@@ -35,6 +36,10 @@ class BackendFacade(Protocol):
 
         Raises: Overloaded.
         """
+        ...
+
+    def kind_of(self, path: str) -> Kind | None:
+        """Say what kind of function a path names, None if none."""
         ...
 
     async def pin_snapshot(self) -> CommitTs:

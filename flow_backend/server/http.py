@@ -110,8 +110,8 @@ def build_http_app(
     router: Router | None = None,
 ) -> "ASGIFramework":
     """Put the endpoints of the main port together."""
-    routes = FunctionApi(backend, settings, memory.gate).routes()
-    routes += AdminApi(backend).routes()
+    calls = FunctionApi(backend, settings, memory.gate)
+    routes = calls.routes() + AdminApi(calls).routes()
     routes += Meta(backend, settings, counters, readiness, memory).routes()
     routes += [
         Route("/api/{path:path}", guarded(_no_endpoint), methods=_METHODS),
