@@ -270,6 +270,43 @@ class SqlRefused(FlowError):
     code = "SqlRefused"
 
 
+class ClientError(FlowError):
+    """What the Python client raises, beside the app's own :class:`AppError`."""
+
+    code = "ClientError"
+
+
+class FunctionFailed(ClientError):
+    """A function failed on the server; the message is the server's, word for word.
+
+    ``path`` is the function's.
+    """
+
+    code = "FunctionFailed"
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
+
+
+class ConnectionLost(ClientError):
+    """The connection was lost while an action ran: nobody knows whether it came to its end."""
+
+    code = "ConnectionLost"
+
+
+class ClientClosed(ClientError):
+    """The client was closed before the call had its answer."""
+
+    code = "ClientClosed"
+
+
+class ServerRefused(ClientError):
+    """The server ended this client for good; the message is the server's."""
+
+    code = "ServerRefused"
+
+
 def leaves(error: BaseException) -> Iterator[BaseException]:
     """Give the errors of a group, however deep; one that is no group by itself."""
     if isinstance(error, BaseExceptionGroup):

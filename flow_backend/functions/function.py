@@ -41,6 +41,17 @@ class Function(Generic[P, R_co]):
         return f"<{self.kind.value.lower()} {self.path or self.name}>"
 
 
+def path_of(function: Function[..., Any]) -> str:
+    """Give a function's path, also where no app is loaded, as in a client.
+
+    Without an app it follows from the module, of which the first part is the package's name.
+    """
+    if function.path:
+        return function.path
+    module = function.call.__module__.partition(".")[2].replace(".", "/")
+    return f"{module}:{function.name}"
+
+
 class Query(Function[P, R_co]):
     """Reads, and is run again when what it read has changed."""
 

@@ -111,6 +111,19 @@ class Contract:
         """Give a result that :meth:`result` encoded to the server's own code, typed again."""
         return self._types.structure_result(decode(encoded), self.returns)
 
+    def take_result(self, wire: JsonValue) -> Any:
+        """Give a result in wire form to a client of the server, typed.
+
+        Raises: InvalidResult if it does not fit: server and client have different versions.
+        """
+        try:
+            return self._types.structure_result(from_wire(wire), self.returns)
+        except Mismatch as error:
+            raise InvalidResult(
+                f"{self._explain(error, 'ReturnsValidationError')}\n"
+                "The server has another version of this function than this program."
+            ) from None
+
     def _explain(self, error: Mismatch, kind: str) -> str:
         return (
             f"{kind}: {self.path}: Value does not match its type.\n"

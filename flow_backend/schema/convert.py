@@ -39,16 +39,17 @@ class TypeConverter:
     """Converts between decoded values, annotated Python, and wire form.
 
     ``numbers`` gives the table number of each table's ids; without it ids are only looked at in
-    form.
+    form. ``document_of_result`` makes what a document in a result becomes.
     """
 
     numbers: Mapping[str, int] = field(factory=dict[str, int])
+    document_of_result: Callable[[type[Document]], Structure] = classes.structure_document
     _table: HookTable = field(init=False)
     _results: HookTable = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._table = _table_of(self.numbers, classes.refuse_document)
-        self._results = _table_of(self.numbers, classes.structure_document)
+        self._results = _table_of(self.numbers, self.document_of_result)
 
     def structure(self, value: Value, annotation: Any) -> Any:
         """Check and convert a decoded value.

@@ -23,7 +23,7 @@ from flow_backend.schema.plain_names import plain_names
 from flow_backend.schema.system import SYSTEM_DOCUMENTS
 from flow_backend.schema.table import ColumnKind, FieldSpec, IndexSpec, SqlShape, TableSpec
 from flow_backend.values.encode import from_wire
-from flow_backend.values.value import Int64
+from flow_backend.values.value import Int64, JsonValue
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _RESERVED_INDEXES: Final = frozenset({"by_id", "by_creation_time"})
@@ -74,8 +74,25 @@ def build_schema(classes: Iterable[type[Document]]) -> Schema:
             tables[table] = _table_spec(cls, types[table], converter, documents)
         except (SchemaError, Mismatch, InvalidValue) as error:
             raise SchemaError(f"{place_of(cls)}: {error}") from error
-        cls.__fill__ = _filler(cls, types[table], tables[table], converter)
+        cls.__fill__ = _filler(cls, types[table], _defaults(tables[table]), converter)
     return Schema(documents, tables, types)
+
+
+def prepare_document(cls: type[Document]) -> None:
+    """Let a class decode documents in a program that has loaded no app, such as a client.
+
+    Raises: SchemaError.
+    """
+    if "__fill__" in vars(cls):
+        return
+    converter = TypeConverter()
+    types = dict(wire_fields(cls))
+    defaults: dict[str, JsonValue] = {}
+    for each in resolved_fields(cls):
+        default = _default_of(each)
+        if default is not attrs.NOTHING:
+            defaults[each.name] = converter.to_wire(default, types[each.name])
+    cls.__fill__ = _filler(cls, types, defaults, converter)
 
 
 def place_of(cls: type) -> str:
@@ -234,15 +251,21 @@ _KEPT_DOCUMENTS: Final = 2048
 _KEPT_BYTES: Final = 4096
 
 
+def _defaults(spec: TableSpec) -> dict[str, JsonValue]:
+    return {name: each.default for name, each in spec.fields.items()}
+
+
 def _filler(
-    cls: type[Document], types: Mapping[str, Any], spec: TableSpec, converter: TypeConverter
+    cls: type[Document],
+    types: Mapping[str, Any],
+    defaults: Mapping[str, JsonValue],
+    converter: TypeConverter,
 ) -> Callable[[Document, bytes], None]:
     """Make what decodes a stored document into its slots; it was checked when it was written."""
     # The slots' own setters go past the frozen class, as object.__setattr__ does, and quicker.
     puts = [inspect.getattr_static(cls, name).__set__ for name in types]
     fields = [
-        (name, _from_stored(kind, converter), spec.fields[name].default)
-        for name, kind in types.items()
+        (name, _from_stored(kind, converter), defaults.get(name)) for name, kind in types.items()
     ]
 
     def decode(raw: bytes) -> tuple[object, ...]:

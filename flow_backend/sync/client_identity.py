@@ -30,6 +30,8 @@ class ClientIdentity:
 
         Source: the sync protocol, "Feature gates by client".
         """
+        if self.name == "flow":
+            return True
         parsed = _SEMVER.fullmatch(self.version)
         if self.name != "npm" or parsed is None:
             return False

@@ -208,6 +208,7 @@ ClientName: TypeAlias = Literal[
     "python-convex",
     "rust",
     "actions",
+    "flow",
     "dashboard",
     "swift",
     "kotlin",
