@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 from collections import abc
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
@@ -22,6 +22,8 @@ _CALLABLE: Final[Any] = abc.Callable
 # The first that is a base of the class counts.
 _CLASSES: Final[tuple[tuple[type | tuple[type, ...], str], ...]] = (
     (datetime, "use Instant (milliseconds since the epoch), or Date and Time"),
+    (date, "use Date itself"),
+    (time, "use Time itself"),
     (timedelta, "use float, and say in the name that it counts seconds"),
     (
         (Decimal, Fraction),
