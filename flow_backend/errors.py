@@ -1,6 +1,6 @@
 """Every error that the backend raises, in one tree; each has a code that the client may see."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, cast
 
 
@@ -305,6 +305,28 @@ class ServerRefused(ClientError):
     """The server ended this client for good; the message is the server's."""
 
     code = "ServerRefused"
+
+
+class ImportRefused(FlowError):
+    """A file cannot be imported, and nothing was changed.
+
+    ``problems`` are the first things that do not fit, each in words with its place in the file;
+    ``count`` says how many there are.
+    """
+
+    code = "ImportRefused"
+
+    def __init__(self, message: str, problems: Sequence[str] = (), count: int = 0) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
+        self.count = max(count, len(self.problems))
+
+    @property
+    def text(self) -> str:
+        """All of it, a problem a line."""
+        more = self.count - len(self.problems)
+        last = [f"... and {more} more"] if more else []
+        return "\n".join([str(self), *self.problems, *last])
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:

@@ -273,6 +273,14 @@ class Writer(Protocol):
         """
         ...
 
+    def swap_in(self, staged: StagedImport, record: Callable[[Transaction], None]) -> CommitTs:
+        """Take over a staged import in one commit, with what ``record`` writes.
+
+        Raises: ImportRefused if it does not fit, NotCommitted; nothing of it happened then.
+            StorageError.
+        """
+        ...
+
     def mark_past(self, ts: CommitTs) -> CommitTs:
         """Commit an empty marker above ``ts`` (a client has seen more than we have; D5)."""
         ...

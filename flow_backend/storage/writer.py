@@ -190,6 +190,36 @@ class StoredWriter:
             self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
         return Committed(self.last_ts, executed.outcomes, executed.writes)
 
+    def swap_in(self, staged: StagedImport, record: Callable[[Transaction], None]) -> CommitTs:
+        """Take over a staged import in one commit."""
+        try:
+            attach(self._connection, staged)
+        except apsw.Error as error:
+            raise self._refused(error) from error
+        try:
+            batch = _Batch()
+            self._begin()
+            try:
+                job = Job(partial(_recorded, record))
+                now_ms = self._now_ns() / _NS_PER_MS
+                # A document that says it is from the future does not move the clock there.
+                if staged.newest_created <= now_ms:
+                    self._clock.created_at = max(self._clock.created_at, staged.newest_created)
+                self._outcome(job, batch)
+                swap_in(self._connection, self._tables, staged, self._clock.ts)
+                self._save(batch)
+            except BaseException as error:
+                self._roll_back()
+                if isinstance(error, apsw.Error):
+                    raise self._refused(error) from error
+                raise
+            # What it has kept of rows may have been replaced past it.
+            self._rows.clear()
+            self.finish(Executed((), {}))
+        finally:
+            detach(self._connection)
+        return self.last_ts
+
     def mark_past(self, ts: CommitTs) -> CommitTs:
         """Commit an empty marker above ``ts``."""
         # Past this the clock would be too near to its end for the years to come.
