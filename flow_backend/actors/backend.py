@@ -26,6 +26,8 @@ from flow_backend.actors.messages import (
     RunMutation,
     SessionKey,
     Subscribe,
+    SwapIn,
+    SwappedIn,
     TableLost,
 )
 from flow_backend.actors.mutation import MutationActor
@@ -43,6 +45,7 @@ from flow_backend.errors import AuthRejected, FlowError, Overloaded
 from flow_backend.functions.context import NOBODY, Caller
 from flow_backend.functions.exchange import Exchange
 from flow_backend.functions.function import Kind
+from flow_backend.functions.job_steps import Step
 from flow_backend.functions.limits import Limits
 from flow_backend.functions.outgoing import Network
 from flow_backend.runtime import Runtime
@@ -53,7 +56,9 @@ from flow_backend.storage.base import (
     RequestKey,
     Storage,
     TableName,
+    Transaction,
 )
+from flow_backend.storage.staged import StagedImport
 from flow_backend.sync.client_identity import ClientIdentity
 from flow_backend.sync.messages import AdminToken, NoToken, SessionId, Token, UserToken
 from flow_backend.values.timestamp import CommitTs
@@ -171,6 +176,38 @@ class Backend:
         if isinstance(done, NotDone):
             raise Overloaded(done.reason)
         return done.outcome
+
+    async def write(self, step: Step, what: str) -> Done | Refused:
+        """Do work of the server's own in a transaction; it is on disk when this returns.
+
+        ``what`` names it in the log. Raises: Overloaded, as :meth:`mutate`.
+        """
+        reply = Reply[MutationDone | NotDone]()
+        await self._hand_over(
+            self.mutation.inbox, RunMutation(Call(what, {}), reply, step=step), "mutations"
+        )
+        done = await reply.wait()
+        if isinstance(done, NotDone):
+            raise Overloaded(done.reason)
+        return done.outcome.result
+
+    async def swap_in(
+        self, staged: StagedImport, record: Callable[[Transaction], None]
+    ) -> CommitTs:
+        """Take over a staged import in one commit, with what ``record`` writes of it.
+
+        Raises: ImportRefused, and nothing was changed then; Overloaded if it was not taken, or the
+            writer failed and only what ``record`` writes can tell.
+        """
+        reply = Reply[SwappedIn | NotDone]()
+        await self._hand_over(self.mutation.inbox, SwapIn(staged, record, reply), "imports")
+        done = await reply.wait()
+        if isinstance(done, NotDone):
+            raise Overloaded(done.reason)
+        if done.refused is not None:
+            raise done.refused
+        assert done.ts is not None, done
+        return done.ts
 
     async def act(self, call: Call, http: Exchange | None = None) -> Done | Refused:
         """Run an action; with ``http`` it is that of an HTTP route, and answers there.

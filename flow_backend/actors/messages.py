@@ -1,12 +1,12 @@
 """What actors tell each other. All of it is frozen; nothing here is shared and written."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, NewType
 
 from attrs import field
 
 from flow_backend.actors.mailbox import Put
-from flow_backend.errors import StorageError
+from flow_backend.errors import ImportRefused, StorageError
 from flow_backend.functions.context import NOBODY, Caller
 from flow_backend.functions.exchange import Exchange
 from flow_backend.functions.job_steps import Step
@@ -14,7 +14,16 @@ from flow_backend.functions.read_set import ReadRange
 from flow_backend.functions.runner import QueryRun
 from flow_backend.records import frozen
 from flow_backend.schema.system import JobRuns
-from flow_backend.storage.base import Done, Outcome, Refused, RequestKey, TableName, Write
+from flow_backend.storage.base import (
+    Done,
+    Outcome,
+    Refused,
+    RequestKey,
+    TableName,
+    Transaction,
+    Write,
+)
+from flow_backend.storage.staged import StagedImport
 from flow_backend.sync.messages import (
     START,
     Add,
@@ -104,7 +113,28 @@ class MarkPast:
     reply_to: "Put[NotDone]"
 
 
-MutationMessage = RunMutation | MarkPast
+@frozen
+class SwappedIn:
+    """What became of an import: its commit, or why nothing of it happened."""
+
+    ts: CommitTs | None
+    refused: ImportRefused | None = None
+
+
+@frozen
+class SwapIn:
+    """Take over a staged import in one commit, with what ``record`` writes of it.
+
+    It is alone in its batch, and holds up the mutations behind it for as long as the disk takes.
+    """
+
+    staged: StagedImport
+    record: Callable[[Transaction], None]
+    reply_to: "Put[SwappedIn | NotDone]"
+    session: SessionKey | None = None
+
+
+MutationMessage = RunMutation | MarkPast | SwapIn
 
 
 # --- To the TableActors ---------------------------------------------------------------------------
@@ -116,6 +146,13 @@ class TableWrites:
 
     ts: CommitTs
     writes: tuple[Write, ...]
+
+
+@frozen
+class TableReplaced:
+    """An import has written in this table: whoever read any of it is met."""
+
+    ts: CommitTs
 
 
 @frozen
@@ -158,7 +195,7 @@ class Unsubscribe:
         return newer
 
 
-TableMessage = TableWrites | Subscribe | Unsubscribe
+TableMessage = TableWrites | TableReplaced | Subscribe | Unsubscribe
 
 
 # --- To the QueryActor ----------------------------------------------------------------------------

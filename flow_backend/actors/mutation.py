@@ -20,10 +20,13 @@ from flow_backend.actors.messages import (
     NotDone,
     RunMutation,
     SessionKey,
+    SwapIn,
+    SwappedIn,
     TableMessage,
+    TableReplaced,
     TableWrites,
 )
-from flow_backend.errors import NotCommitted
+from flow_backend.errors import ImportRefused, NotCommitted
 from flow_backend.functions.job_steps import earliest_due
 from flow_backend.functions.jobs import JOBS
 from flow_backend.functions.runner import Runner
@@ -74,9 +77,9 @@ class BatchSize:
 class MutationActor:
     """Gives every mutation its place in the order of commits.
 
-    In:   RunMutation and MarkPast, from sessions, HTTP requests, actions and jobs.
-    Out:  MutationDone or NotDone to whoever asked; then TableWrites to the tables that were
-          written, Committed to the QueryActor, and JobsWritten to the JobActor.
+    In:   RunMutation, MarkPast and SwapIn, from sessions, HTTP requests, actions, jobs, imports.
+    Out:  MutationDone, SwappedIn or NotDone to whoever asked; then TableWrites or TableReplaced to
+          the tables that were written, Committed to the QueryActor, JobsWritten to the JobActor.
     Owns: the writer, and with it the commit timestamp; its thread. ``published_ts`` is the newest
         commit that was told: others that are on disk already nobody may be shown yet.
     """
@@ -97,6 +100,7 @@ class MutationActor:
     on_restart: Callable[[], tuple[SessionKey, ...]] = tuple
     at: MutationMessage | None = None
     _marks: deque[MarkPast] = field(factory=deque[MarkPast])
+    _swaps: deque[SwapIn] = field(factory=deque[SwapIn])
     _committed: Batch | None = None
     _failed: bool = False
     _is_alone: bool = False
@@ -124,6 +128,9 @@ class MutationActor:
                 self._marks.popleft()
             if self.in_flight:
                 await self._commit(self.in_flight)
+            while self._swaps:
+                await self._swap_in(self._swaps[0])
+                self._swaps.popleft()
             await self._maintain()
 
     def _take(self, batch: list[MutationMessage]) -> None:
@@ -131,7 +138,9 @@ class MutationActor:
         self._is_alone = len(batch) == 1
         self.in_flight = [each for each in batch if isinstance(each, RunMutation)]
         self._marks = deque(each for each in batch if isinstance(each, MarkPast))
-        assert len(self.in_flight) + len(self._marks) == len(batch), batch
+        self._swaps = deque(each for each in batch if isinstance(each, SwapIn))
+        taken = len(self.in_flight) + len(self._marks) + len(self._swaps)
+        assert taken == len(batch), batch
 
     def _next_size(self) -> int:
         if self._careful:
@@ -259,6 +268,29 @@ class MutationActor:
         self._tell(Committed(newest, {}, (message.session,)))
         self.at = None
 
+    async def _swap_in(self, message: SwapIn) -> None:
+        self.at = message
+        try:
+            batch = await self.worker.run(
+                lambda: self.writer.swap_in(message.staged, message.record)
+            )
+        except ImportRefused as error:
+            message.reply_to.put(SwappedIn(None, error))
+            return
+        except NotCommitted as error:
+            message.reply_to.put(NotDone(None, f"{error} {_TRY_AGAIN}"))
+            return
+        message.reply_to.put(SwappedIn(batch.ts))
+        replaced = [TableName(name) for name in message.staged.tables]
+        for name in replaced:
+            await self.tables[name].send(TableReplaced(batch.ts))
+        for name, writes in batch.writes.items():
+            await self.tables[name].send(TableWrites(batch.ts, writes))
+        self.commits += 1
+        self._tell(Committed(batch.ts, dict.fromkeys([*replaced, *batch.writes], batch.ts), ()))
+        self._unmaintained = True
+        self.at = None
+
     async def _maintain(self) -> None:
         """Checkpoint in the first idle moment, and not more than once in a while."""
         now = self.runtime.monotonic()
@@ -307,6 +339,9 @@ class MutationActor:
             _tell_safely(request, self._fate(request, outcome, request is culprit, certain))
         while self._marks:
             self._marks.popleft().reply_to.put(NotDone(None, f"The writer failed. {_TRY_AGAIN}"))
+        while self._swaps:
+            # It may have been committed and not told: whoever asked looks at what is recorded.
+            self._swaps.popleft().reply_to.put(NotDone(None, "The writer failed."))
         self.in_flight, self._committed, self.at = [], None, None
         self._tell(Committed(self.writer.last_ts, {}, sessions))
 

@@ -12,6 +12,7 @@ from flow_backend.actors.messages import (
     LiveQueryId,
     Subscribe,
     TableMessage,
+    TableReplaced,
     TableWrites,
     Unsubscribe,
 )
@@ -72,7 +73,8 @@ class RecentWrites:
 class TableActor:
     """Compares each commit with what live queries have read of its table.
 
-    In:   TableWrites, in commit order, from the MutationActor; Subscribe and Unsubscribe.
+    In:   TableWrites and TableReplaced, in commit order, from the MutationActor; Subscribe and
+          Unsubscribe.
     Out:  Invalidated to the QueryActor, after each batch of messages.
     Owns: the range map of the table, and its last commits.
     """
@@ -122,6 +124,11 @@ class TableActor:
                 rows = [keys for write in writes for keys in keys_of(write)]
                 for query in self.subscriptions.touched_by(rows):
                     met[query] = self.since[query]
+            case TableReplaced(ts):
+                assert ts > self.ts, (self.name, ts, self.ts)
+                self.ts = ts
+                self.recent = RecentWrites(self.recent.rows_max, ts)
+                met.update(self.since)
             case Subscribe(query, reads, since_ts, number):
                 self._told = max(self._told, number)
                 self.subscriptions.put(query, reads)

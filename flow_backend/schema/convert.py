@@ -17,7 +17,7 @@ from flow_backend.schema.classes import ObjectField, wire_fields
 from flow_backend.schema.document import Document, Id
 from flow_backend.schema.families import is_id, is_union, name_of, table_of_id
 from flow_backend.schema.hook_table import HookTable
-from flow_backend.schema.hooks import simple_hooks, structure_any
+from flow_backend.schema.hooks import number_hooks, simple_hooks, structure_any
 from flow_backend.schema.mismatch import Hooks, Mismatch, Structure, Unstructure, mismatch_of, shown
 from flow_backend.schema.pages import PaginationOptions
 from flow_backend.values.value import Value
@@ -39,16 +39,21 @@ class TypeConverter:
     """Converts between decoded values, annotated Python, and wire form.
 
     ``numbers`` gives the table number of each table's ids; without it ids are only looked at in
-    form. ``document_of_result`` makes what a document in a result becomes.
+    form. ``document_of_result`` makes what a document in a result becomes. ``any_number`` takes a
+    float for an int64 and an int64 for a float where they are equal: files that people make do not
+    tell them apart.
     """
 
     numbers: Mapping[str, int] = field(factory=dict[str, int])
     document_of_result: Callable[[type[Document]], Structure] = classes.structure_document
+    any_number: bool = False
     _table: HookTable = field(init=False)
     _results: HookTable = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._table = _table_of(self.numbers, classes.refuse_document)
+        for annotation, hooks in number_hooks().items() if self.any_number else ():
+            self._table.register(annotation, hooks)
         self._results = _table_of(self.numbers, self.document_of_result)
 
     def structure(self, value: Value, annotation: Any) -> Any:

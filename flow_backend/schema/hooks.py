@@ -40,6 +40,28 @@ def simple_hooks() -> dict[Any, Hooks]:
     }
 
 
+def number_hooks() -> dict[Any, Hooks]:
+    """Give the hooks of numbers that take a float for an int64, and the other way round."""
+    hooks = simple_hooks()
+
+    def after(convert: Callable[[object], object], kind: Any) -> Hooks:
+        structure, unstructure = hooks[kind]
+        return (lambda value, wanted: structure(convert(value), wanted)), unstructure
+
+    floats = {kind: after(_as_float, kind) for kind in (float, int, Instant)}
+    return {**floats, Int64: after(_as_int64, Int64)}
+
+
+def _as_float(value: object) -> object:
+    return float(value) if isinstance(value, Int64) and float(value) == value else value
+
+
+def _as_int64(value: object) -> object:
+    if type(value) is float and value.is_integer() and abs(value) <= SAFE_INTEGER:
+        return Int64(int(value))
+    return value
+
+
 def structure_any(value: object, _: object) -> object:
     """Take any value as it is."""
     return value

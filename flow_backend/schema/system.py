@@ -7,6 +7,7 @@ from attrs import field
 from flow_backend.records import frozen
 from flow_backend.schema.document import Document, Instant, document
 from flow_backend.schema.index import Index
+from flow_backend.values.value import Int64
 
 JobKind = Literal["pending", "inProgress", "success", "failed", "canceled"]
 JobRuns = Literal["mutation", "action"]
@@ -130,5 +131,71 @@ class Deployment(Document):
     by_state = Index("state")
 
 
-SYSTEM_DOCUMENTS: Final[tuple[type[Document], ...]] = (ScheduledFunction, CronJob, Deployment)
+ExportState = Literal["requested", "in_progress", "completed", "failed"]
+
+
+@document("_exports")
+class Export(Document):
+    """A snapshot of the data as a file in the server's folder, or one that is being written.
+
+    The names are those that Convex's command line reads.
+
+    Attributes:
+        state: requested, in_progress, completed or failed.
+        format: zip, or jsonl and csv for one table.
+        table: that table.
+        start_ts: the commit that it shows; also what its download is asked by.
+        complete_ts: when it was written, in the same clock.
+        zip_object_key: the name of the file.
+        documents: how many were written so far.
+        bytes: of the file.
+        error: why it failed.
+    """
+
+    state: ExportState
+    format: Literal["zip", "jsonl", "csv"] = "zip"
+    table: str | None = None
+    start_ts: Int64 | None = None
+    complete_ts: Int64 | None = None
+    zip_object_key: str | None = None
+    documents: int = 0
+    bytes: int = 0
+    error: str | None = None
+
+    by_start = Index("start_ts")
+
+
+@document("_imports")
+class Import(Document):
+    """A file that is being imported, or was. The names are those of Convex's command line.
+
+    Attributes:
+        state: its field ``state`` is uploaded, waiting_for_confirmation, in_progress, completed or
+            failed; the others are as the HTTP API says.
+        format: csv, jsonLines, jsonArray or zip.
+        mode: requireEmpty, append, replace or replaceAll.
+        table: the one to import into; a zip names its own.
+        summary: for each table the documents that come and those that go.
+        warnings: what of the file is left out.
+        problems: what does not fit, the first of it.
+        problem_count: how much does not fit.
+    """
+
+    state: dict[str, Any]
+    format: Literal["csv", "jsonLines", "jsonArray", "zip"]
+    mode: Literal["requireEmpty", "append", "replace", "replaceAll"]
+    table: str | None = None
+    summary: list[dict[str, Any]] = field(factory=list[dict[str, Any]])
+    warnings: list[str] = field(factory=list[str])
+    problems: list[str] = field(factory=list[str])
+    problem_count: int = 0
+
+
+SYSTEM_DOCUMENTS: Final[tuple[type[Document], ...]] = (
+    ScheduledFunction,
+    CronJob,
+    Deployment,
+    Export,
+    Import,
+)
 """What :func:`flow_backend.schema.model.build_schema` adds to an app's own classes."""

@@ -4,7 +4,7 @@ Values cross this interface in their wire form (JSON trees as in the values spec
 documents as the canonical bytes that are stored and sent. Nothing above it knows SQL.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NewType, Protocol
 
 from attrs import field
@@ -12,6 +12,7 @@ from attrs import field
 from flow_backend.errors import FlowError
 from flow_backend.records import frozen
 from flow_backend.schema.table import BY_CREATION_TIME, RowKeys, TableSpec
+from flow_backend.storage.staged import StagedImport
 from flow_backend.values.timestamp import CommitTs
 from flow_backend.values.value import JsonValue
 
@@ -273,9 +274,10 @@ class Writer(Protocol):
         """
         ...
 
-    def swap_in(self, staged: StagedImport, record: Callable[[Transaction], None]) -> CommitTs:
+    def swap_in(self, staged: StagedImport, record: Callable[[Transaction], None]) -> Committed:
         """Take over a staged import in one commit, with what ``record`` writes.
 
+        Returns: an outcome, and the writes of ``record`` alone: of the import's tables all is new.
         Raises: ImportRefused if it does not fit, NotCommitted; nothing of it happened then.
             StorageError.
         """

@@ -7,93 +7,31 @@ The writer then takes them over with a few statements; see :mod:`flow_backend.st
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Final, cast
 
 import apsw
 from attrs import define, field
 
 from flow_backend.errors import InvalidValue
-from flow_backend.records import frozen
 from flow_backend.schema.table import ColumnKind, TableSpec, column_value
-from flow_backend.storage.base import TableName
 from flow_backend.storage.connection import Connection
 from flow_backend.storage.scan import quote
+from flow_backend.storage.staged import (
+    ImportMode,
+    Problem,
+    StagedImport,
+    StagedTable,
+    no_such,
+    path_of,
+)
 from flow_backend.storage.tables import encode_document
 from flow_backend.values.value import JsonValue
-
-ImportMode = Literal["requireEmpty", "append", "replace", "replaceAll"]
 
 _ROWS_A_PIECE: Final = 1_000
 _REFERENCES: Final = (
     'CREATE TABLE "references" (place INTEGER NOT NULL, n INTEGER NOT NULL, '
     "field TEXT NOT NULL, target TEXT NOT NULL, target_id TEXT NOT NULL)"
 )
-
-
-@frozen
-class StagedTable:
-    """One table of an import.
-
-    Attributes:
-        spec: what the columns were made for; the writer takes them over only if it is the same.
-        staged: the name of the SQL table that holds the documents, empty if there are none.
-        file: where they come from, in an import's words.
-        rows: how many there are.
-    """
-
-    spec: TableSpec
-    staged: str
-    file: str
-    rows: int
-
-
-@frozen
-class StagedImport:
-    """All that an import is to change.
-
-    Attributes:
-        path: the file with the documents.
-        tables: those that are written, by name.
-        mode: what becomes of the documents that these tables have already.
-        newest_created: the newest creation time among the documents, ms since the epoch.
-    """
-
-    path: str
-    tables: Mapping[TableName, StagedTable]
-    mode: ImportMode
-    newest_created: float
-
-    @property
-    def rows(self) -> int:
-        """How many documents it brings."""
-        return sum(table.rows for table in self.tables.values())
-
-
-@frozen
-class Problem:
-    """What does not fit in a file: where it stands, and why.
-
-    Attributes:
-        file: its name, or that of the entry of a zip.
-        row: counted from 1; 0 says that the file as a whole is meant.
-        table: empty if it is not known.
-        path: the field, such as ``.rooms[2]``; empty for the whole document.
-    """
-
-    file: str
-    row: int
-    table: str
-    path: str
-    reason: str
-
-    def __str__(self) -> str:
-        place = f"{self.file}, row {self.row}" if self.row else self.file
-        field = f"{self.table}{self.path}"
-        return f"{place}: {field}: {self.reason}" if field else f"{place}: {self.reason}"
-
-
-PROBLEMS_SHOWN: Final = 20
-"""How many problems are told one by one; the others are counted."""
 
 
 class DuplicateId(Exception):
@@ -206,11 +144,11 @@ class Staging:
         self._connection.execute("COMMIT")
         self._connection.close()
         tables = {
-            TableName(name): StagedTable(each.spec, each.staged, each.file, each.rows)
+            name: StagedTable(each.spec, each.staged, each.file, each.rows)
             for name, each in self._tables.items()
         }
         for name, spec in also.items():
-            tables.setdefault(TableName(name), StagedTable(spec, "", "", 0))
+            tables.setdefault(name, StagedTable(spec, "", "", 0))
         return StagedImport(str(self.path), tables, mode, self.newest_created)
 
     def discard(self) -> None:
@@ -259,16 +197,6 @@ def discard_staging(path: Path) -> None:
     """Remove a staging file, if it is there."""
     path.unlink(missing_ok=True)
     path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
-
-
-def no_such(target: str, target_id: str) -> str:
-    """Say that a reference points to no document."""
-    return f'there is no document {target_id} in table "{target}"'
-
-
-def path_of(fields: tuple[str, ...]) -> str:
-    """Give the path that names the fields of an index."""
-    return "." + "/".join(fields)
 
 
 def not_null(fields: tuple[str, ...], prefix: str = "") -> str:

@@ -12,15 +12,16 @@ from flow_backend.schema.table import IndexSpec
 from flow_backend.storage.base import TableName
 from flow_backend.storage.connection import Connection
 from flow_backend.storage.scan import quote
-from flow_backend.storage.staging import (
+from flow_backend.storage.staged import (
     PROBLEMS_SHOWN,
     Problem,
     StagedImport,
     StagedTable,
     no_such,
-    not_null,
     path_of,
+    table_exists,
 )
+from flow_backend.storage.staging import not_null
 from flow_backend.storage.tables import StoredTable
 
 _STAGED: Final = "staged"
@@ -69,10 +70,8 @@ def swap_in(
     _refuse(_dangling(connection, tables, staged))
 
 
-def _stored(
-    tables: Mapping[TableName, StoredTable], name: TableName, staged: StagedTable
-) -> StoredTable:
-    stored = tables.get(name)
+def _stored(tables: Mapping[TableName, StoredTable], name: str, staged: StagedTable) -> StoredTable:
+    stored = tables.get(TableName(name))
     if stored is None or stored.spec != staged.spec:
         raise ImportRefused(
             f'The schema of table "{name}" has changed since the file was checked. Import it again.'
@@ -85,17 +84,10 @@ def _check_empty(connection: Connection, stored: StoredTable, staged: StagedTabl
         raise ImportRefused(table_exists(stored.name))
 
 
-def table_exists(table: str) -> str:
-    """Say that a table is not empty; Convex's words."""
-    return (
-        f"Table {table} already exists. Please choose a new table name or use replace/append modes."
-    )
-
-
 def _log_added(connection: Connection, stored: StoredTable, staged: StagedTable, ts: int) -> None:
     if staged.staged:
         connection.execute(
-            f"{_LOG}SELECT ?, ?, _id, NULL, _document FROM {_STAGED}.{staged.staged} ORDER BY n",
+            f"{_LOG}SELECT ?, ?, _id, NULL, _document FROM {_STAGED}.{staged.staged} ORDER BY n",  # noqa: S608
             (ts, stored.number),
         )
 

@@ -5,14 +5,21 @@ Source: the guarantees, "Transactions", "Durability" and "Exactly once".
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final, cast
 
 import apsw
 from attrs import define, field
 
-from flow_backend.errors import FlowError, LocalProtocolError, NotCommitted, StorageError
+from flow_backend.errors import (
+    FlowError,
+    ImportRefused,
+    LocalProtocolError,
+    NotCommitted,
+    StorageError,
+)
 from flow_backend.schema.table import RowKeys
-from flow_backend.storage import commit_log, failures
+from flow_backend.storage import commit_log, failures, swap
 from flow_backend.storage.ballast import FULL, Ballast
 from flow_backend.storage.base import (
     Committed,
@@ -24,6 +31,7 @@ from flow_backend.storage.base import (
     Refused,
     RequestKey,
     TableName,
+    Transaction,
     Write,
 )
 from flow_backend.storage.commit_log import LogRow
@@ -32,6 +40,7 @@ from flow_backend.storage.reader import TableReader
 from flow_backend.storage.recent_rows import RecentRows
 from flow_backend.storage.request_records import Record, RequestRecords, record_of
 from flow_backend.storage.settings import StorageSettings
+from flow_backend.storage.staged import StagedImport
 from flow_backend.storage.tables import StoredTable
 from flow_backend.storage.transaction import Change, Clock, StoredTransaction
 from flow_backend.storage.troubles import Troubles
@@ -107,6 +116,11 @@ def _merged(changes: Sequence[Change]) -> Iterable[Change]:
 def _grows(changes: Sequence[Change]) -> bool:
     """Say whether documents take more room after these changes than before them."""
     return sum(len(after or b"") - len(before or b"") for *_, before, _, after in changes) > 0
+
+
+def _recorded(record: Callable[[Transaction], None], transaction: Transaction) -> Done:
+    record(transaction)
+    return Done(b"null")
 
 
 class StoredWriter:
@@ -190,35 +204,40 @@ class StoredWriter:
             self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
         return Committed(self.last_ts, executed.outcomes, executed.writes)
 
-    def swap_in(self, staged: StagedImport, record: Callable[[Transaction], None]) -> CommitTs:
+    def swap_in(self, staged: StagedImport, record: Callable[[Transaction], None]) -> Committed:
         """Take over a staged import in one commit."""
+        self._troubles.check()
         try:
-            attach(self._connection, staged)
+            swap.attach(self._connection, staged)
         except apsw.Error as error:
             raise self._refused(error) from error
         try:
-            batch = _Batch()
-            self._begin()
-            try:
-                job = Job(partial(_recorded, record))
-                now_ms = self._now_ns() / _NS_PER_MS
-                # A document that says it is from the future does not move the clock there.
-                if staged.newest_created <= now_ms:
-                    self._clock.created_at = max(self._clock.created_at, staged.newest_created)
-                self._outcome(job, batch)
-                swap_in(self._connection, self._tables, staged, self._clock.ts)
-                self._save(batch)
-            except BaseException as error:
-                self._roll_back()
-                if isinstance(error, apsw.Error):
-                    raise self._refused(error) from error
-                raise
-            # What it has kept of rows may have been replaced past it.
-            self._rows.clear()
-            self.finish(Executed((), {}))
+            return self.finish(self._execute_swap(staged, record))
         finally:
-            detach(self._connection)
-        return self.last_ts
+            swap.detach(self._connection)
+
+    def _execute_swap(
+        self, staged: StagedImport, record: Callable[[Transaction], None]
+    ) -> Executed:
+        batch = _Batch()
+        self._begin()
+        try:
+            # A document that says it is from the future does not move the clock there.
+            if staged.newest_created <= self._now_ns() / _NS_PER_MS:
+                self._clock.created_at = max(self._clock.created_at, staged.newest_created)
+            outcome = self._outcome(Job(partial(_recorded, record)), batch)
+            if outcome.ts is None:
+                raise ImportRefused(cast("Refused", outcome.result).message)
+            swap.swap_in(self._connection, self._tables, staged, outcome.ts)
+            self._save(batch)
+        except BaseException as error:
+            self._roll_back()
+            if isinstance(error, apsw.Error):
+                raise self._refused(error) from error
+            raise
+        # Documents were replaced past what it has kept of them.
+        self._rows.clear()
+        return Executed((outcome,), batch.writes())
 
     def mark_past(self, ts: CommitTs) -> CommitTs:
         """Commit an empty marker above ``ts``."""
