@@ -258,6 +258,12 @@ class AuthUnavailable(FlowError):
     code = "AuthProviderDiscoveryFailed"
 
 
+class SwitchRefused(FlowError):
+    """The database cannot be brought to another schema; the text says what does not fit."""
+
+    code = "SwitchRefused"
+
+
 class AdminKeysError(FlowError):
     """The file of the admin keys cannot be used, or a key not made or found; the text says why."""
 

@@ -237,6 +237,24 @@ class Executed:
     writes: Mapping[TableName, tuple[Write, ...]] | None
 
 
+@frozen
+class Switched:
+    """The schema is another one, from the commit ``ts`` on.
+
+    Attributes:
+        tables: those in force now.
+        numbers: what the ids of each carry.
+        writes: what was recorded in the same commit.
+    """
+
+    ts: CommitTs
+    tables: Mapping[TableName, TableSpec]
+    numbers: Mapping[TableName, int]
+    writes: Mapping[TableName, tuple[Write, ...]] = field(
+        factory=dict[TableName, tuple[Write, ...]]
+    )
+
+
 class Writer(Protocol):
     """The only write connection. One call at a time, from any thread; ``interrupt`` is apart."""
 
@@ -280,6 +298,16 @@ class Writer(Protocol):
         Returns: an outcome, and the writes of ``record`` alone: of the import's tables all is new.
         Raises: ImportRefused if it does not fit, NotCommitted; nothing of it happened then.
             StorageError.
+        """
+        ...
+
+    def switch(self, specs: Sequence[TableSpec], record: Callable[[Transaction], None]) -> Switched:
+        """Bring the tables to another schema, and commit that with what ``record`` writes.
+
+        Snapshots that are open go on with the schema that they began with.
+
+        Raises: SwitchRefused if documents do not fit, and what ``record`` raises: nothing has
+            changed then; NotCommitted, StorageError.
         """
         ...
 

@@ -45,6 +45,10 @@ class TableReader:
         self._busy = set[Cursor]()
         self._period = 0
 
+    def use(self, tables: Mapping[TableName, StoredTable]) -> None:
+        """Read these tables from here on."""
+        self._tables = tables
+
     def table(self, name: TableName) -> StoredTable:
         """Give a table of today's schema.
 

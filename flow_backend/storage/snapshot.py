@@ -1,6 +1,6 @@
 """A snapshot: one connection for reading, at one commit timestamp at a time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import cast
 
 import apsw
@@ -8,8 +8,8 @@ import apsw
 from flow_backend.errors import LocalProtocolError
 from flow_backend.storage.base import IndexBounds, StoredRow, TableName
 from flow_backend.storage.connection import Connection, close_connection
+from flow_backend.storage.history import SchemaHistory
 from flow_backend.storage.reader import TableReader
-from flow_backend.storage.tables import StoredTable
 from flow_backend.storage.troubles import Troubles
 from flow_backend.values.timestamp import CommitTs
 
@@ -20,13 +20,14 @@ class StoredSnapshot:
     def __init__(
         self,
         connection: Connection,
-        tables: Mapping[TableName, StoredTable],
+        history: SchemaHistory,
         troubles: Troubles,
     ) -> None:
         self._troubles = troubles
         self._connection = connection
         self._cursor = connection.cursor()
-        self._reader = TableReader(connection, tables, troubles.of_read)
+        self._history = history
+        self._reader = TableReader(connection, history.newest, troubles.of_read)
         self._open = False
         # Bound once: these two are called for every document that a query reads.
         self._get = self._reader.get
@@ -46,6 +47,7 @@ class StoredSnapshot:
         except apsw.Error as error:
             self.end()
             raise self._troubles.of_read(error) from error
+        self._reader.use(self._history.at(cast("int", ts)))
         return CommitTs(cast("int", ts))
 
     def end(self) -> None:

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Final
 
 import apsw
-from attrs import define, field
+from attrs import define
 
 from flow_backend.schema.table import TableSpec
 from flow_backend.storage.ballast import Ballast
 from flow_backend.storage.base import Snapshot, Storage, TableName, Writer
 from flow_backend.storage.connection import Connection
 from flow_backend.storage.files import Files, SystemFiles
+from flow_backend.storage.history import SchemaHistory
 from flow_backend.storage.open import connect, open_database
 from flow_backend.storage.settings import DEFAULT_SETTINGS, StorageSettings
 from flow_backend.storage.snapshot import StoredSnapshot
-from flow_backend.storage.tables import StoredTable
 from flow_backend.storage.troubles import Troubles
 from flow_backend.storage.writer import StoredWriter
 
@@ -81,8 +81,11 @@ def open_files(
     troubles = Troubles(now_ns)
     ballast = Ballast(files, settings.ballast_bytes, now_ns)
     ballast.fill()
-    writer = StoredWriter(connection, stored, clock, now_ns, settings, troubles, ballast, reconnect)
-    return SqliteStorage(files, stored, writer, settings, troubles, on_close)
+    history = SchemaHistory.of(stored)
+    writer = StoredWriter(
+        connection, history, clock, now_ns, settings, troubles, ballast, reconnect
+    )
+    return SqliteStorage(files, history, writer, settings, troubles, on_close)
 
 
 @define
@@ -90,17 +93,21 @@ class SqliteStorage:
     """Implements :class:`flow_backend.storage.base.Storage`."""
 
     _files: Files
-    _stored: Mapping[TableName, StoredTable]
+    _history: SchemaHistory
     _writer: StoredWriter
     _settings: StorageSettings
     _troubles: Troubles
     _on_close: Callable[[], None] | None = None
-    tables: Mapping[TableName, TableSpec] = field(init=False)
-    table_numbers: Mapping[TableName, int] = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
-        self.tables = {name: table.spec for name, table in self._stored.items()}
-        self.table_numbers = {name: table.number for name, table in self._stored.items()}
+    @property
+    def tables(self) -> Mapping[TableName, TableSpec]:
+        """The tables in force."""
+        return {name: table.spec for name, table in self._history.newest.items()}
+
+    @property
+    def table_numbers(self) -> Mapping[TableName, int]:
+        """The number that the ids of each of them carry."""
+        return {name: table.number for name, table in self._history.newest.items()}
 
     @property
     def writer(self) -> Writer:
@@ -118,7 +125,7 @@ class SqliteStorage:
             connection = connect(self._files, self._settings, read_only=True)
         except apsw.Error as error:
             raise self._troubles.of_read(error) from error
-        return StoredSnapshot(connection, self._stored, self._troubles)
+        return StoredSnapshot(connection, self._history, self._troubles)
 
     def close(self) -> None:
         """Close everything; safe to call once, after all readers have stopped."""

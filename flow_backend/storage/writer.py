@@ -16,10 +16,12 @@ from flow_backend.errors import (
     ImportRefused,
     LocalProtocolError,
     NotCommitted,
+    StartError,
     StorageError,
+    SwitchRefused,
 )
-from flow_backend.schema.table import RowKeys
-from flow_backend.storage import commit_log, failures, swap
+from flow_backend.schema.table import RowKeys, TableSpec
+from flow_backend.storage import commit_log, failures, layout, swap
 from flow_backend.storage.ballast import FULL, Ballast
 from flow_backend.storage.base import (
     Committed,
@@ -30,18 +32,19 @@ from flow_backend.storage.base import (
     Outcome,
     Refused,
     RequestKey,
+    Switched,
     TableName,
     Transaction,
     Write,
 )
 from flow_backend.storage.commit_log import LogRow
 from flow_backend.storage.connection import Connection, close_connection
+from flow_backend.storage.history import SchemaHistory, Tables
 from flow_backend.storage.reader import TableReader
 from flow_backend.storage.recent_rows import RecentRows
 from flow_backend.storage.request_records import Record, RequestRecords, record_of
 from flow_backend.storage.settings import StorageSettings
 from flow_backend.storage.staged import StagedImport
-from flow_backend.storage.tables import StoredTable
 from flow_backend.storage.transaction import Change, Clock, StoredTransaction
 from flow_backend.storage.troubles import Troubles
 from flow_backend.values.timestamp import LAST_TS, CommitTs
@@ -113,14 +116,14 @@ def _merged(changes: Sequence[Change]) -> Iterable[Change]:
     return rows.values()
 
 
-def _grows(changes: Sequence[Change]) -> bool:
-    """Say whether documents take more room after these changes than before them."""
-    return sum(len(after or b"") - len(before or b"") for *_, before, _, after in changes) > 0
-
-
 def _recorded(record: Callable[[Transaction], None], transaction: Transaction) -> Done:
     record(transaction)
     return Done(b"null")
+
+
+def _grows(changes: Sequence[Change]) -> bool:
+    """Say whether documents take more room after these changes than before them."""
+    return sum(len(after or b"") - len(before or b"") for *_, before, _, after in changes) > 0
 
 
 class StoredWriter:
@@ -132,7 +135,7 @@ class StoredWriter:
     def __init__(
         self,
         connection: Connection,
-        tables: Mapping[TableName, StoredTable],
+        history: SchemaHistory,
         clock: Clock,
         now_ns: Callable[[], int],
         settings: StorageSettings,
@@ -140,7 +143,7 @@ class StoredWriter:
         ballast: Ballast,
         connect: Callable[[], Connection],
     ) -> None:
-        self._tables = tables
+        self._history = history
         self._now_ns = now_ns
         self._settings = settings
         self._connect = connect
@@ -152,7 +155,7 @@ class StoredWriter:
         """Take a connection, and believe nothing but what it says."""
         self._connection = connection
         self._cursor = connection.cursor()
-        self._reader = TableReader(connection, self._tables, self._failed)
+        self._reader = TableReader(connection, self._history.newest, self._failed)
         self._rows = RecentRows()
         self._records = RequestRecords(connection)
         # What is on disk; while a batch runs, what it has drawn.
@@ -228,7 +231,7 @@ class StoredWriter:
             outcome = self._outcome(Job(partial(_recorded, record)), batch)
             if outcome.ts is None:
                 raise ImportRefused(cast("Refused", outcome.result).message)
-            swap.swap_in(self._connection, self._tables, staged, outcome.ts)
+            swap.swap_in(self._connection, self._history.newest, staged, outcome.ts)
             self._save(batch)
         except BaseException as error:
             self._roll_back()
@@ -238,6 +241,59 @@ class StoredWriter:
         # Documents were replaced past what it has kept of them.
         self._rows.clear()
         return Executed((outcome,), batch.writes())
+
+    def switch(self, specs: Sequence[TableSpec], record: Callable[[Transaction], None]) -> Switched:
+        """Bring the tables to another schema, and commit that with what ``record`` writes."""
+        batch = _Batch()
+        before = self._history.newest
+        self._begin()
+        try:
+            tables = self._apply(specs)
+            self._read(tables)
+            outcome = self._outcome(Job(partial(_recorded, record)), batch)
+            if isinstance(outcome.result, Refused):
+                raise SwitchRefused(outcome.result.message)
+            assert outcome.ts is not None, "what was recorded is a commit"
+            self._save(batch)
+        except BaseException as error:
+            self._roll_back()
+            self._read(before)
+            if isinstance(error, apsw.Error):
+                raise self._refused(error) from error
+            raise
+        self._history.add(outcome.ts, tables)
+        try:
+            self._end()
+        except BaseException:
+            self._history.take_back()
+            self._read(before)
+            raise
+        return Switched(
+            outcome.ts,
+            {name: table.spec for name, table in tables.items()},
+            {name: table.number for name, table in tables.items()},
+            batch.writes(),
+        )
+
+    def _apply(self, specs: Sequence[TableSpec]) -> Tables:
+        self._reader.end()
+        try:
+            tables, _ = layout.apply_schema(self._connection, specs)
+        except StartError as error:
+            raise SwitchRefused(str(error)) from error
+        # What is as it was stays the same object: many switches take no more room than one.
+        known = self._history.newest
+        return {
+            name: old
+            if (old := known.get(name)) is not None
+            and (old.spec, old.number, old.version) == (each.spec, each.number, each.version)
+            else each
+            for name, each in tables.items()
+        }
+
+    def _read(self, tables: Tables) -> None:
+        self._reader.use(tables)
+        self._rows.clear()  # Whether a row is of today's schema is part of what is kept of it.
 
     def mark_past(self, ts: CommitTs) -> CommitTs:
         """Commit an empty marker above ``ts``."""
