@@ -19,9 +19,11 @@ from flow_backend.functions.function import (
 )
 from flow_backend.functions.http import HttpRequest, HttpResponse, http_action
 from flow_backend.functions.retry import Retry
+from flow_backend.functions.snippets import Snippet, SnippetPart
 from flow_backend.schema.document import Date, Document, Id, Instant, Time, document
 from flow_backend.schema.index import Index
 from flow_backend.schema.pages import Page, PaginationOptions
+from flow_backend.schema.search_index import SearchIndex
 from flow_backend.schema.system import CronJob, Deployment, JobState, ScheduledFunction
 from flow_backend.values.value import Int64
 
@@ -50,6 +52,9 @@ __all__ = [
     "RequestBodyError",
     "Retry",
     "ScheduledFunction",
+    "SearchIndex",
+    "Snippet",
+    "SnippetPart",
     "Time",
     "WebhookRejected",
     "action",

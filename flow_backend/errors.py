@@ -199,6 +199,12 @@ class InvalidRange(FunctionError):
     code = "InvalidIndexRange"
 
 
+class InvalidSearch(FunctionError):
+    """A search asks for what its index cannot give."""
+
+    code = "InvalidSearch"
+
+
 class InvalidCursor(FunctionError):
     """A page's cursor belongs to another query, or to none."""
 

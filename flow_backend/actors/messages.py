@@ -10,7 +10,7 @@ from flow_backend.errors import ImportRefused, StorageError
 from flow_backend.functions.context import NOBODY, Caller
 from flow_backend.functions.exchange import Exchange
 from flow_backend.functions.job_steps import Step
-from flow_backend.functions.read_set import ReadRange
+from flow_backend.functions.read_set import Read
 from flow_backend.functions.runner import QueryRun
 from flow_backend.records import frozen
 from flow_backend.schema.system import JobRuns
@@ -164,7 +164,7 @@ class Subscribe:
     """
 
     query: LiveQueryId
-    reads: tuple[ReadRange, ...]
+    reads: tuple[Read, ...]
     since_ts: CommitTs
     number: int
 

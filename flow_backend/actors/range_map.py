@@ -6,7 +6,8 @@ from typing import Generic, TypeVar
 
 from attrs import define, field
 
-from flow_backend.functions.read_set import ReadRange
+from flow_backend.actors.search_map import SearchMap
+from flow_backend.functions.read_set import Read, SearchRead
 from flow_backend.schema.table import RowKeys
 
 O = TypeVar("O")  # noqa: E741  # The owner of a range.
@@ -142,25 +143,29 @@ class RangeMap(Generic[O]):
     """The ranges that owners read, over all indexes of one table.
 
     Single keys, which is what ``get`` reads, stand in a dict; all else in a tree for each index.
+    Searches stand apart.
     """
 
     _points: dict[tuple[int, bytes], dict[O, None]] = field(
         factory=dict[tuple[int, bytes], dict[O, None]]
     )
     _trees: dict[int, IntervalTree[O]] = field(factory=dict[int, IntervalTree[O]])
-    _owned: dict[O, tuple[ReadRange, ...]] = field(factory=dict[O, tuple[ReadRange, ...]])
+    _searches: SearchMap[O] = field(factory=SearchMap[O])
+    _owned: dict[O, tuple[Read, ...]] = field(factory=dict[O, tuple[Read, ...]])
 
     def __len__(self) -> int:
         return len(self._owned)
 
-    def put(self, owner: O, ranges: tuple[ReadRange, ...]) -> None:
+    def put(self, owner: O, ranges: tuple[Read, ...]) -> None:
         """Let these be all that the owner read."""
         if self._owned.get(owner) == ranges:
             return
         self.discard(owner)
         self._owned[owner] = ranges
         for each in ranges:
-            if each.is_point:
+            if isinstance(each, SearchRead):
+                self._searches.add(each, owner)
+            elif each.is_point:
                 self._points.setdefault((each.index, each.start), {})[owner] = None
             else:
                 tree = self._trees.setdefault(each.index, IntervalTree[O]())
@@ -169,6 +174,9 @@ class RangeMap(Generic[O]):
     def discard(self, owner: O) -> None:
         """Forget what the owner read."""
         for each in self._owned.pop(owner, ()):
+            if isinstance(each, SearchRead):
+                self._searches.discard(each, owner)
+                continue
             if not each.is_point:
                 self._trees[each.index].discard(each.start, each.stop, owner)
                 continue
@@ -180,7 +188,7 @@ class RangeMap(Generic[O]):
     def touched_by(self, rows: Iterable[RowKeys]) -> set[O]:
         """Give the owners who read a key of one of these rows, in any index."""
         found: set[O] = set()
-        points, trees = self._points, self._trees
+        points, trees, searches = self._points, self._trees, self._searches
         for keys in rows:
             for index, key in enumerate(keys):
                 owners = points.get((index, key))
@@ -189,4 +197,6 @@ class RangeMap(Generic[O]):
                 tree = trees.get(index)
                 if tree is not None:
                     found.update(tree.owners_at(key))
+            if searches:
+                searches.find(keys, found)
         return found

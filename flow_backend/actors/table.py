@@ -17,17 +17,24 @@ from flow_backend.actors.messages import (
     Unsubscribe,
 )
 from flow_backend.actors.range_map import RangeMap
-from flow_backend.functions.read_set import ReadRange
+from flow_backend.functions.read_set import Read
 from flow_backend.schema.table import RowKeys
 from flow_backend.storage.base import TableName, Write
 from flow_backend.values.timestamp import NO_COMMIT, CommitTs
 
 _MESSAGES_AT_ONCE = 512
+_PLAIN_BYTES = 2048
+"""What the keys of a write take at most, unless they hold more than its indexes' few fields."""
 
 
 def keys_of(write: Write) -> list[RowKeys]:
     """Give the keys of a row before and after: a reader of either is met."""
     return [keys for keys in (write.before, write.after) if keys is not None]
+
+
+def _weight(write: Write) -> int:
+    """Give what a write counts for: keys of search indexes hold all words of a text."""
+    return 1 + sum(sum(map(len, keys)) for keys in keys_of(write)) // _PLAIN_BYTES
 
 
 @define
@@ -47,12 +54,12 @@ class RecentWrites:
     def append(self, ts: CommitTs, writes: tuple[Write, ...]) -> None:
         """Keep a commit, and forget old ones past the bound."""
         self._commits.append((ts, writes))
-        self._rows += len(writes)
+        self._rows += sum(map(_weight, writes))
         while self._rows > self.rows_max:
             self.forgotten_ts, forgotten = self._commits.popleft()
-            self._rows -= len(forgotten)
+            self._rows -= sum(map(_weight, forgotten))
 
-    def touch(self, reads: tuple[ReadRange, ...], since_ts: CommitTs) -> bool:
+    def touch(self, reads: tuple[Read, ...], since_ts: CommitTs) -> bool:
         """Say whether a commit after ``since_ts`` met these ranges, or may have."""
         if since_ts < self.forgotten_ts:
             return True

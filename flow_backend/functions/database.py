@@ -1,5 +1,6 @@
 """``ctx.db``: documents as functions read and write them."""
 
+from collections.abc import Sequence
 from typing import Any, Final, TypeVar, cast
 
 import orjson
@@ -10,17 +11,20 @@ from flow_backend.functions.budget import Budget
 from flow_backend.functions.reads import Reads
 from flow_backend.functions.registry import BoundApp
 from flow_backend.functions.scan import Scan
+from flow_backend.functions.search import Search, check_within, read_of, search_bounds
 from flow_backend.functions.seed import Seed
 from flow_backend.schema.document import Document, Id, stored_row
 from flow_backend.schema.families import number_of_id
 from flow_backend.schema.ids import encode_id
 from flow_backend.schema.index import BoundIndex, KeyRange
 from flow_backend.schema.mismatch import Mismatch, mismatch_of
+from flow_backend.schema.search_index import BoundSearch
 from flow_backend.schema.table import BY_CREATION_TIME, TableSpec
 from flow_backend.storage.base import (
     IndexBounds,
     Position,
     Reader,
+    SearchBounds,
     StoredRow,
     TableName,
     Transaction,
@@ -79,6 +83,32 @@ class Database:
             return Scan(self, self._bounds(keys), False, keys.document)
         bounds = IndexBounds(TableName(keys.__table__), BY_CREATION_TIME)
         return Scan(self, bounds, False, keys)
+
+    def search(self, index: BoundSearch[D], text: str, /, **within: object) -> Search[D]:
+        """Give the documents that have all words of a text, the best first.
+
+        ``ctx.db.search(Task.text, "milk bre", board=board)``: the last word may be the beginning of
+        one. ``within`` are values of the fields that the index names as ``within``.
+
+        Raises: InvalidSearch for a text of too many words, or a field that is not named there.
+        """
+        table = TableName(index.document.__table__)
+        spec = self.spec(table)
+        [search] = [each for each in spec.searches if each.name == index.index]
+        check_within(table, search, within)
+        values = self._wire(table, tuple(within), tuple(within.values()))
+        bounds = search_bounds(table, search, text, dict(zip(within, values, strict=True)))
+        return Search(self, bounds, index.document, search)
+
+    def search_rows(self, bounds: SearchBounds, count: int) -> Sequence[StoredRow]:
+        """Read what a search finds, counted and recorded."""
+        self.budget.open_range()
+        if self.reads is not None:
+            self.reads.searches.append((bounds.table, read_of(self.spec(bounds.table), bounds)))
+        rows = self.reader.search(bounds, count)
+        for row in rows:
+            self.budget.read(1, len(row[3]))
+        return rows
 
     def normalize_id(self, cls: type[D], text: str) -> Id[D] | None:
         """Give the text as an id if it is one of this class's table, else None."""

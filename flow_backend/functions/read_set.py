@@ -2,6 +2,7 @@
 
 from flow_backend.records import frozen
 from flow_backend.storage.base import TableName
+from flow_backend.storage.words import DIGEST_BYTES
 
 
 @frozen
@@ -25,7 +26,36 @@ class ReadRange:
         return stop is not None and stop == self.start + b"\x00"
 
 
-ReadSet = dict[TableName, tuple[ReadRange, ...]]
+@frozen
+class SearchRead:
+    """All rows that a search finds, now or after a write.
+
+    Attributes:
+        index: the place of the search index among a row's keys, behind those of all indexes.
+        digests: how many values stand before the words in such a key.
+        within: the place and digest of each value that the search is narrowed by.
+        needles: a NUL and a word, each; behind a whole word another NUL.
+        any_term: a row with one of the words is found; otherwise it must have all.
+    """
+
+    index: int
+    digests: int
+    within: tuple[tuple[int, bytes], ...]
+    needles: tuple[bytes, ...]
+    any_term: bool = False
+
+    def __contains__(self, key: bytes) -> bool:
+        for place, digest in self.within:
+            if key[place * DIGEST_BYTES : (place + 1) * DIGEST_BYTES] != digest:
+                return False
+        # Behind the digests, whose bytes may be any.
+        start = self.digests * DIGEST_BYTES
+        found = (key.find(needle, start) >= 0 for needle in self.needles)
+        return any(found) if self.any_term else all(found)
+
+
+Read = ReadRange | SearchRead
+ReadSet = dict[TableName, tuple[Read, ...]]
 
 
 def just(index: int, key: bytes) -> ReadRange:

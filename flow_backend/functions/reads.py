@@ -3,7 +3,7 @@
 from attrs import define, field
 
 from flow_backend.errors import InvalidRange
-from flow_backend.functions.read_set import ReadRange, ReadSet, just
+from flow_backend.functions.read_set import Read, ReadRange, ReadSet, SearchRead, just
 from flow_backend.schema.table import TableSpec
 from flow_backend.storage.base import IndexBounds, StoredRow, TableName
 from flow_backend.storage.keys import bounds_range, position_key, position_of
@@ -50,14 +50,17 @@ class Reads:
 
     scans: list[OpenScan] = field(factory=list[OpenScan])
     ids: dict[tuple[TableName, str], None] = field(factory=dict[tuple[TableName, str], None])
+    searches: list[tuple[TableName, SearchRead]] = field(factory=list[tuple[TableName, SearchRead]])
 
     def read_set(self) -> ReadSet:
         """Give the ranges, by table."""
-        found: dict[TableName, dict[ReadRange, None]] = {}
+        found: dict[TableName, dict[Read, None]] = {}
         for table, ident in self.ids:
             found.setdefault(table, {})[just(0, sort_key(ident))] = None
         for scan in self.scans:
             reads = scan.read_range()
             if reads is not None:
                 found.setdefault(scan.bounds.table, {})[reads] = None
+        for table, search in self.searches:
+            found.setdefault(table, {})[search] = None
         return {table: tuple(ranges) for table, ranges in found.items()}

@@ -23,6 +23,7 @@ import attrs
 
 from flow_backend.errors import SchemaError
 from flow_backend.schema.index import Index, IndexDeclaration
+from flow_backend.schema.search_index import SearchDeclaration, SearchIndex
 
 D = TypeVar("D", bound="Document")
 D_co = TypeVar("D_co", covariant=True)
@@ -62,6 +63,7 @@ class Document:
 
     __table__: ClassVar[str]
     __indexes__: ClassVar[tuple[IndexDeclaration, ...]]
+    __searches__: ClassVar[tuple[SearchDeclaration, ...]] = ()
     __names__: ClassVar[frozenset[str]] = frozenset()  # Of all fields, inherited ones among them.
     __fill__: ClassVar[Callable[["Document", bytes], None]]
     # Decoded of late, by their bytes; only of classes whose values nobody can change.
@@ -190,7 +192,7 @@ def document(table: str) -> Callable[[type[D]], type[D]]:
             name: value
             for base in reversed(cls.__mro__)
             for name, value in vars(base).items()
-            if isinstance(value, Index)
+            if isinstance(value, (Index, SearchIndex))
         }
         # Slots make a new class, so the one that attrs returns counts.
         made = cast(
@@ -201,7 +203,14 @@ def document(table: str) -> Callable[[type[D]], type[D]]:
         fields = cast("tuple[attrs.Attribute[Any], ...]", attrs.fields(cast("Any", made)))
         made.__names__ = frozenset(field.name for field in fields)
         made.__indexes__ = tuple(
-            IndexDeclaration(index.name, index.fields, index.unique) for index in declared.values()
+            IndexDeclaration(index.name, index.fields, index.unique)
+            for index in declared.values()
+            if isinstance(index, Index)
+        )
+        made.__searches__ = tuple(
+            SearchDeclaration(index.name, index.texts, index.within)
+            for index in declared.values()
+            if isinstance(index, SearchIndex)
         )
         return made
 

@@ -20,6 +20,7 @@ from flow_backend.schema.document import Document, Instant
 from flow_backend.schema.families import is_id, is_union, table_of_id
 from flow_backend.schema.mismatch import Mismatch
 from flow_backend.schema.plain_names import plain_names
+from flow_backend.schema.search_specs import search_specs
 from flow_backend.schema.system import SYSTEM_DOCUMENTS
 from flow_backend.schema.table import ColumnKind, FieldSpec, IndexSpec, SqlShape, TableSpec
 from flow_backend.values.encode import from_wire
@@ -139,11 +140,12 @@ def _table_spec(
                 raise SchemaError(f"{where}: points to table {target!r}, which is not in the app")
             references[each.name] = target
     indexes = _index_specs(cls, fields)
+    searches = search_specs(cls, types, {index.name for index in indexes})
     described = [
         (n, _print_of(types[n]), f.has_default, f.default) for n, f in sorted(fields.items())
     ]
     fingerprint = hashlib.sha256(orjson.dumps(described)).hexdigest()[:16]
-    return TableSpec(cls.__table__, fields, indexes, references, fingerprint)
+    return TableSpec(cls.__table__, fields, indexes, references, fingerprint, searches)
 
 
 def _print_of(annotation: Any) -> str:

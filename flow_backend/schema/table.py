@@ -20,7 +20,8 @@ WireDocument = Mapping[str, JsonValue]
 """A document as it goes on the wire, with ``_id`` and ``_creationTime``."""
 
 RowKeys = tuple[bytes, ...]
-"""The keys of one row: one for each of :attr:`TableSpec.all_indexes`, in that order."""
+"""The keys of one row: one for each of :attr:`TableSpec.all_indexes`, in that order, then one for
+each of :attr:`TableSpec.searches`: what a search can find the row by, see storage/words.py."""
 
 
 class ColumnKind(Enum):
@@ -72,6 +73,15 @@ class IndexSpec:
 
 
 @frozen
+class SearchSpec:
+    """A search index over the words of ``texts``, which a search may narrow by ``within``."""
+
+    name: str
+    texts: tuple[str, ...]
+    within: tuple[str, ...] = ()
+
+
+@frozen
 class TableSpec:
     """A table as storage sees it.
 
@@ -86,6 +96,7 @@ class TableSpec:
     indexes: tuple[IndexSpec, ...] = ()
     references: Mapping[str, str] = field(factory=dict[str, str])
     fingerprint: str = ""
+    searches: tuple[SearchSpec, ...] = ()
 
     @property
     def all_indexes(self) -> tuple[IndexSpec, ...]:

@@ -5,7 +5,7 @@ documents as the canonical bytes that are stored and sent. Nothing above it know
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NewType, Protocol
+from typing import Final, NewType, Protocol
 
 from attrs import field
 
@@ -17,6 +17,9 @@ from flow_backend.values.timestamp import CommitTs
 from flow_backend.values.value import JsonValue
 
 TableName = NewType("TableName", str)
+
+SEARCHED_MAX: Final = 1024
+"""How many of the rows that match a search are ranked."""
 
 StoredRow = tuple[int, str, float, bytes, bool]
 """Row number, id, creation time (ms), document, and whether its bytes are of today's schema.
@@ -49,6 +52,32 @@ class IndexBounds:
     until: Position | None = None
 
 
+@frozen
+class Term:
+    """A word to search for, folded as :mod:`flow_backend.storage.words` does, or its beginning."""
+
+    word: str
+    is_prefix: bool = False
+
+
+@frozen
+class SearchBounds:
+    """What a search asks a search index for.
+
+    Attributes:
+        terms: at least one.
+        within: of fields that must equal a value, the place in the index's ``within`` and the
+            value's digest.
+        any_term: a document with one of the terms is enough; otherwise it must have all.
+    """
+
+    table: TableName
+    index: str
+    terms: tuple[Term, ...]
+    within: tuple[tuple[int, bytes], ...] = ()
+    any_term: bool = False
+
+
 class Reader(Protocol):
     """Reads at one commit timestamp, and inside a transaction also what it has written."""
 
@@ -60,6 +89,14 @@ class Reader(Protocol):
         """Give the rows in index order, reading no further than they are consumed.
 
         An iterator is used up (or dropped) before the snapshot ends.
+        """
+        ...
+
+    def search(self, bounds: SearchBounds, count: int) -> Sequence[StoredRow]:
+        """Give the first ``count`` rows that match, the best first.
+
+        The rank of a row follows from the row alone; of equals the youngest comes first. What is
+        ranked are the :data:`SEARCHED_MAX` rows that were stored last of those that match.
         """
         ...
 

@@ -87,6 +87,10 @@ class Connection(Protocol):
         """Have a function called every so many steps; if it says so, the statement ends."""
         ...
 
+    def register_fts5_function(self, name: str, function: Callable[..., SqlValue]) -> None:
+        """Make a function known that is called for each row of a search."""
+        ...
+
     def set_wal_hook(self, callable: Callable[["Connection", str, int], int] | None) -> None:  # noqa: A002  # apsw's word.
         """Have a function called after each commit with the pages in the log."""
         ...

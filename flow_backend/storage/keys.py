@@ -19,6 +19,7 @@ from flow_backend.schema.table import (
     key_part,
 )
 from flow_backend.storage.base import IndexBounds, Position, StoredRow
+from flow_backend.storage.words import SearchSource, key_of, source_of
 from flow_backend.values.encode import from_wire
 from flow_backend.values.order import sort_key
 from flow_backend.values.value import JsonValue
@@ -99,11 +100,13 @@ class Cut(NamedTuple):
 class KeyParts(NamedTuple):
     """A row's keys, and what they are made of: the columns' keys, then that of the row's place.
 
-    The place is creation time and row number: what ties are broken by.
+    The place is creation time and row number: what ties are broken by. ``sources`` are what the
+    keys of search indexes are made of.
     """
 
     parts: list[bytes]
     keys: RowKeys
+    sources: tuple[SearchSource, ...] = ()
 
 
 class IndexKeys:
@@ -178,6 +181,7 @@ class TableKeys:
             itemgetter(*[places[name] for name in index.fields], tail) for index in spec.indexes
         )
         self._places = tuple({places[name] for name in index.fields} for index in spec.indexes)
+        self._searches = spec.searches
         self._touched = dict[tuple[int, ...], tuple[int, ...]]()
 
     def index(self, name: str) -> IndexKeys:
@@ -201,7 +205,18 @@ class TableKeys:
         parts = self._parts(document)
         parts.append(sort_key_of_plain(document.get(CREATION_TIME)) + _PACK_ROW_NUMBER(rowid))
         picked = [b"".join(pick(parts)) for pick in self._picks]
-        return KeyParts(parts, (sort_key_of_plain(document.get(ID)), parts[-1], *picked))
+        own = sort_key_of_plain(document.get(ID))
+        if not self._searches:
+            return KeyParts(parts, (own, parts[-1], *picked))
+        sources = self.sources(document)
+        return KeyParts(parts, (own, parts[-1], *picked, *map(key_of, sources)), sources)
+
+    def sources(self, document: WireDocument) -> tuple[SearchSource, ...]:
+        """Give what a document puts into each search index.
+
+        Raises: InvalidValue for NaN in a field that searches may be narrowed by.
+        """
+        return tuple([source_of(search, document) for search in self._searches])
 
     def replaced(
         self, before: KeyParts, document: WireDocument
@@ -213,13 +228,17 @@ class TableKeys:
         """
         parts, was = self._parts(document), before.parts
         changed = tuple([place for place, part in enumerate(parts) if part != was[place]])
-        if not changed:
+        sources = self.sources(document) if self._searches else ()
+        if not changed and sources == before.sources:
             return before, changed
         parts.append(was[-1])
         keys = list(before.keys)
+        for place, source in enumerate(sources, len(keys) - len(sources)):
+            if source != before.sources[place - len(keys)]:
+                keys[place] = key_of(source)
         for index in self._touched.get(changed) or self._touch(changed):
             keys[index + 2] = b"".join(self._picks[index](parts))
-        return KeyParts(parts, tuple(keys)), changed
+        return KeyParts(parts, tuple(keys), sources), changed
 
     def _touch(self, changed: tuple[int, ...]) -> tuple[int, ...]:
         touched = tuple(

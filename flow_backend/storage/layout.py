@@ -16,8 +16,16 @@ from flow_backend.storage import commit_log, request_records
 from flow_backend.storage.base import TableName
 from flow_backend.storage.connection import Connection
 from flow_backend.storage.scan import quote
+from flow_backend.storage.search import (
+    StoredSearch,
+    fts_name,
+    is_search_print,
+    print_of_search,
+    stored_searches,
+)
 from flow_backend.storage.tables import StoredTable, index_name
 from flow_backend.storage.views import drop_view, refresh_views
+from flow_backend.storage.words import SearchSource
 
 FORMAT: Final = 1
 """The version of the file's own layout; a file of a higher one is refused."""
@@ -111,7 +119,8 @@ def _check_names(specs: Sequence[TableSpec]) -> None:
             f'indexed fields of table "{spec.name}"', [column.name for column in spec.columns]
         )
         _check_distinct(
-            f'indexes of table "{spec.name}"', [index.name for index in spec.all_indexes]
+            f'indexes of table "{spec.name}"',
+            [*(index.name for index in spec.all_indexes), *(each.name for each in spec.searches)],
         )
 
 
@@ -168,6 +177,7 @@ def _change_table(connection: Connection, spec: TableSpec, before: _Known) -> _K
     """Add and fill what is new or means something else now; give the table as it is then."""
     columns = {column.name: _print_of_column(column) for column in spec.columns}
     indexes = {index.name: _print_of_index(index) for index in spec.indexes}
+    searches = {search.name: print_of_search(spec, search) for search in spec.searches}
     stale = [
         column for column in spec.columns if before.columns.get(column.name) != columns[column.name]
     ]
@@ -181,6 +191,7 @@ def _change_table(connection: Connection, spec: TableSpec, before: _Known) -> _K
     # First all indexes that go, since a column cannot go while an index is over it.
     for name in {*before.indexes.keys() - indexes.keys(), *(index.name for index in rebuilt)}:
         connection.execute(f"DROP INDEX IF EXISTS {index_name(spec.name, name)}")
+    _change_searches(connection, spec, before.indexes, searches)
     if stale:
         drop_view(connection, spec.name)
         _replace_columns(connection, spec.name, stale, before)
@@ -189,7 +200,45 @@ def _change_table(connection: Connection, spec: TableSpec, before: _Known) -> _K
         _build_index(connection, spec, index)
     current = before.version > 0 and before.fingerprint == spec.fingerprint
     version = before.version if current else before.version + 1
-    return _Known(spec.name, before.number, version, spec.fingerprint, columns, indexes)
+    known = {**indexes, **searches}
+    return _Known(spec.name, before.number, version, spec.fingerprint, columns, known)
+
+
+def _change_searches(
+    connection: Connection,
+    spec: TableSpec,
+    before: Mapping[str, object],
+    searches: Mapping[str, object],
+) -> None:
+    """Drop the search indexes that go or mean something else now, and fill those that are new."""
+    for name, described in before.items():
+        if is_search_print(described) and searches.get(name) != described:
+            connection.execute(f"DROP TABLE IF EXISTS {fts_name(spec.name, name)}")
+    for search in stored_searches(spec):
+        if before.get(search.spec.name) == searches[search.spec.name]:
+            continue
+        connection.execute(search.create_sql)
+        for rows in _row_pieces(connection, spec.name):
+            _fill_search(connection, spec, search, rows)
+
+
+def _fill_search(
+    connection: Connection,
+    spec: TableSpec,
+    search: StoredSearch,
+    rows: Sequence[tuple[int, str, bytes]],
+) -> None:
+    sources = list[tuple[int, SearchSource]]()
+    for rowid, row_id, raw in rows:
+        try:
+            sources.append((rowid, search.source(spec.read(raw))))
+        except InvalidValue as error:
+            raise StartError(
+                f'document {row_id} of table "{spec.name}" does not fit its search index '
+                f'"{search.spec.name}": {error}; change the document with the previous version, '
+                "then start this one"
+            ) from error
+    search.fill(connection, sources)
 
 
 def _print_of_column(column: FieldSpec) -> object:

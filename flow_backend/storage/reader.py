@@ -6,9 +6,10 @@ from typing import cast
 import apsw
 
 from flow_backend.errors import DocumentError, LocalProtocolError
-from flow_backend.storage.base import IndexBounds, StoredRow, TableName
+from flow_backend.storage.base import IndexBounds, SearchBounds, StoredRow, TableName
 from flow_backend.storage.connection import Connection, Cursor
 from flow_backend.storage.scan import Statement
+from flow_backend.storage.search import register_rank, search_of
 from flow_backend.storage.tables import StoredTable
 
 
@@ -26,6 +27,7 @@ class TableReader:
         "_idle",
         "_period",
         "_point",
+        "_ranks",
         "_reading",
         "_tables",
     )
@@ -44,6 +46,7 @@ class TableReader:
         self._idle = list[Cursor]()
         self._busy = set[Cursor]()
         self._period = 0
+        self._ranks = False
 
     def use(self, tables: Mapping[TableName, StoredTable]) -> None:
         """Read these tables from here on."""
@@ -80,6 +83,27 @@ class TableReader:
         Raises: InvalidRange if the bounds do not fit the table's index.
         """
         return self._rows(self.table(bounds.table).scan(bounds, descending), self._period)
+
+    def search(self, bounds: SearchBounds, count: int) -> list[StoredRow]:
+        """Give the first ``count`` rows that match, the best first.
+
+        Raises: InvalidRange if the table has no such search index.
+        """
+        stored = self.table(bounds.table)
+        text, bound = search_of(stored.searches, bounds).statement(bounds, count)
+        found = list[StoredRow]()
+        self._reading = True
+        try:
+            if not self._ranks:
+                register_rank(self._connection)
+                self._ranks = True
+            for (rowid,) in self._point.execute(text, bound).fetchall():
+                rows = self._point.execute(stored.row_sql, (rowid,)).fetchall()
+                found.append(cast("StoredRow", rows[0]))
+        except apsw.Error as error:
+            raise self._failed(error) from error
+        self._reading = False
+        return found
 
     def end(self) -> None:
         """End all reads under way: rows of one period are not read in the next."""

@@ -6,7 +6,7 @@ from typing import cast
 import apsw
 
 from flow_backend.errors import LocalProtocolError
-from flow_backend.storage.base import IndexBounds, StoredRow, TableName
+from flow_backend.storage.base import IndexBounds, SearchBounds, StoredRow, TableName
 from flow_backend.storage.connection import Connection, close_connection
 from flow_backend.storage.history import SchemaHistory
 from flow_backend.storage.reader import TableReader
@@ -78,6 +78,11 @@ class StoredSnapshot:
         """Give the rows in index order, reading no further than they are consumed."""
         self._check_open()
         return self._scan(bounds, descending=descending)
+
+    def search(self, bounds: SearchBounds, count: int) -> list[StoredRow]:
+        """Give the first ``count`` rows that match, the best first."""
+        self._check_open()
+        return self._reader.search(bounds, count)
 
     def _check_open(self) -> None:
         if not self._open:

@@ -18,6 +18,7 @@ from flow_backend.schema.table import (
 from flow_backend.storage.base import IndexBounds, TableName
 from flow_backend.storage.keys import TableKeys
 from flow_backend.storage.scan import IndexScan, Statement, quote
+from flow_backend.storage.search import stored_searches
 
 _NULL_KEY = key_part(None)
 
@@ -56,7 +57,9 @@ class StoredTable:
             f"({', '.join(['_id', '_creationTime', '_schema', '_document', *names])}) "
             f"VALUES (?, ?, {version}, ?{', ?' * len(names)})"
         )
+        self.row_sql = f"SELECT {row} FROM {table} WHERE _rowid = ?"  # noqa: S608
         self.delete_sql = f"DELETE FROM {table} WHERE _rowid = ?"  # noqa: S608
+        self.searches = stored_searches(spec)
         self._updates = dict[tuple[int, ...], str]()
         self._table_sql = table
         self._names = names

@@ -1,6 +1,7 @@
 """What one mutation works on: reads that see its writes, and writes that can be undone."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from math import nextafter
 from typing import cast
 
@@ -10,8 +11,9 @@ from attrs import define
 
 from flow_backend.errors import DocumentError, LocalProtocolError
 from flow_backend.schema.table import RowKeys, SqlValue, WireDocument
-from flow_backend.storage.base import IndexBounds, StoredRow, TableName
+from flow_backend.storage.base import IndexBounds, SearchBounds, StoredRow, TableName
 from flow_backend.storage.connection import Connection, Cursor
+from flow_backend.storage.keys import KeyParts
 from flow_backend.storage.reader import TableReader
 from flow_backend.storage.recent_rows import RecentRows, RowPlace
 from flow_backend.storage.tables import (
@@ -20,6 +22,7 @@ from flow_backend.storage.tables import (
     is_null,
     unique_violation,
 )
+from flow_backend.storage.words import SearchSource
 from flow_backend.values.value import JsonValue
 
 Change = tuple[StoredTable, str, RowKeys | None, bytes | None, RowKeys | None, bytes | None]
@@ -105,6 +108,11 @@ class StoredTransaction:
         self._check_open()
         return self._reader.scan(bounds, descending=descending)
 
+    def search(self, bounds: SearchBounds, count: int) -> list[StoredRow]:
+        """Give the first ``count`` rows that match, the best first."""
+        self._check_open()
+        return self._reader.search(bounds, count)
+
     def insert(
         self,
         table: TableName,
@@ -127,6 +135,8 @@ class StoredTransaction:
             raise self._refusal(error, stored, id) from error
         rowid = self._connection.last_insert_rowid()
         new = stored.keys.key_parts(document, rowid)
+        if stored.searches:
+            self._index(stored, id, rowid, (), new)
         self.changes.append((stored, id, None, None, new.keys, raw))
         self._rows.put(place, (rowid, id, float(created_at), raw, True), new)
 
@@ -157,6 +167,8 @@ class StoredTransaction:
         bound = [raw, *stored.values_at(document, changed), rowid]
         self._touch(place)
         self._write_one(stored, row_id, stored.update_sql(changed), bound)
+        if new.sources is not old.sources:
+            self._index(stored, row_id, rowid, old.sources, new)
         self.changes.append((stored, row_id, old.keys, old_raw, new.keys, raw))
         self._rows.put(place, (rowid, row_id, created_at, raw, True), new)
 
@@ -167,6 +179,11 @@ class StoredTransaction:
         rowid, row_id, _, raw, _ = before
         self._touch((table, row_id))
         self._write_one(stored, row_id, stored.delete_sql, (rowid,))
+        try:
+            for search in stored.searches:
+                search.delete(self._cursor, rowid)
+        except apsw.Error as error:
+            raise self._refusal(error, stored, row_id) from error
         keys = stored.keys.row_keys(self._document(stored, raw), rowid)
         self.changes.append((stored, row_id, keys, raw, None, None))
 
@@ -241,6 +258,22 @@ class StoredTransaction:
             raise LocalProtocolError(
                 f"document {row_id} of table {stored.name} was changed or deleted since it was read"
             )
+
+    def _index(
+        self,
+        stored: StoredTable,
+        row_id: str,
+        rowid: int,
+        before: Sequence[SearchSource],
+        after: KeyParts,
+    ) -> None:
+        """Bring a row's entries in the search indexes to what they are made of now."""
+        try:
+            for search, was, source in zip_longest(stored.searches, before, after.sources):
+                if source != was:
+                    search.write(self._cursor, rowid, source)
+        except apsw.Error as error:
+            raise self._refusal(error, stored, row_id) from error
 
     def _refuse_duplicates(
         self, stored: StoredTable, values: list[SqlValue], rowid: int | None

@@ -12,9 +12,11 @@ from tests.effort import cases
 from tests.histories.chain import Engine, check_interrupted, run_world
 from tests.histories.mutants import Mutant, mutants_of, planted
 from tests.histories.ranges import check_ranges
+from tests.histories.searches import check_searches
 from tests.histories.spans import check_spans
 
 RANGES: Final = "flow_backend.actors.range_map"
+SEARCHES: Final = "flow_backend.actors.search_map"
 READ_SET: Final = "flow_backend.functions.read_set"
 KEYS: Final = "flow_backend.storage.keys"
 FUNCTIONS: Final = "flow_backend.functions.scan"
@@ -34,7 +36,20 @@ MATCHER: Final[Mapping[str, tuple[str, ...]]] = {
         "RangeMap.discard",
         "RangeMap.touched_by",
     ),
-    READ_SET: ("ReadRange.__contains__", "ReadRange.is_point", "just"),
+    SEARCHES: (
+        "_Group.table",
+        "SearchMap.__bool__",
+        "SearchMap.add",
+        "SearchMap.discard",
+        "SearchMap.find",
+        "_find_in",
+    ),
+    READ_SET: (
+        "ReadRange.__contains__",
+        "ReadRange.is_point",
+        "SearchRead.__contains__",
+        "just",
+    ),
     "flow_backend.actors.table": (
         "keys_of",
         "RecentWrites.append",
@@ -152,7 +167,10 @@ def _checks(engine: Engine, module: str, worlds: int) -> Iterator[Callable[[], N
     if module in (RANGES, READ_SET):
         for seed in range(worlds):
             yield partial(check_ranges, seed)
-    if module == RANGES:
+    if module in (RANGES, SEARCHES, READ_SET, KEYS):
+        for seed in range(worlds):
+            yield partial(check_searches, seed)
+    if module in (RANGES, SEARCHES):
         return
     yield engine.open
     for seed in range(worlds):

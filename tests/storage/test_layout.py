@@ -6,8 +6,16 @@ import pytest
 from attrs import evolve
 
 from flow_backend.errors import StartError
-from flow_backend.schema.table import ColumnKind, FieldSpec, IndexSpec, TableSpec
-from flow_backend.storage.base import IndexBounds, Storage, TableName, Transaction
+from flow_backend.schema.table import ColumnKind, FieldSpec, IndexSpec, SearchSpec, TableSpec
+from flow_backend.storage.base import (
+    IndexBounds,
+    SearchBounds,
+    Storage,
+    TableName,
+    Term,
+    Transaction,
+)
+from flow_backend.storage.words import digest_of
 from flow_backend.values.encode import to_wire
 from flow_backend.values.value import JsonValue
 from tests.storage.support import Clock, FileEngine, ids, job, read
@@ -53,6 +61,43 @@ def test_a_new_index_is_filled(engine: FileEngine) -> None:
 
     assert order(engine, spec, "by_size") == ["b", "c", "a"]
     assert order(engine, spec, "by_name") == ["a", "b", "c"]
+
+
+TEXT = SearchSpec("text", ("name",), ("size",))
+
+
+def found(engine: FileEngine, spec: TableSpec, word: str, **within: float) -> list[str]:
+    """Search, in a database that is opened for it and closed again."""
+    storage = engine([spec])
+    narrowed = tuple((0, digest_of(0, value)) for value in within.values())
+    snapshot = storage.open_snapshot()
+    snapshot.begin()
+    rows = snapshot.search(SearchBounds(ITEMS, "text", (Term(word),), narrowed), 10)
+    snapshot.close()
+    storage.close()
+    return sorted(ids(rows))
+
+
+def test_a_new_search_index_is_filled(engine: FileEngine) -> None:
+    """Also what was written while it was gone is in it, and what it is narrowed by may change."""
+    filled(engine)
+    spec = evolve(PLAIN, searches=(TEXT,))
+
+    assert found(engine, spec, "name") == ["a", "b", "c"]
+    assert found(engine, spec, "b") == ["b"]
+    storage = engine([PLAIN])
+    fill(storage, d=2.0)
+    storage.close()
+    assert found(engine, spec, "name", size=2.0) == ["c", "d"]
+    assert found(engine, evolve(PLAIN, searches=(SearchSpec("text", ("name",)),)), "of") == [
+        "a",
+        "b",
+        "c",
+        "d",
+    ]
+    as_index = evolve(PLAIN, indexes=(IndexSpec("text", ("name",)),))
+    assert order(engine, as_index, "text") == ["a", "b", "c", "d"]
+    assert found(engine, spec, "d", size=2.0) == ["d"]
 
 
 def test_an_index_may_go_and_come_back(engine: FileEngine) -> None:

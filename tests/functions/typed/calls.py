@@ -17,6 +17,7 @@ from flow_backend import (
     Page,
     PaginationOptions,
     QueryCtx,
+    SearchIndex,
     action,
     document,
     mutation,
@@ -39,6 +40,7 @@ class Task(Document):
     due_at: Instant | None = None
 
     by_board = Index("board", "column")
+    text = SearchIndex("title", within=("board",))
 
 
 @query(name="list")
@@ -81,6 +83,11 @@ def add(ctx: MutationCtx, board: Id[Board]) -> Id[Task]:
     ctx.run(move, task=task, column="done", colour="red")  # error
     ctx.run(fetch, task=task)  # error
     assert_type(ctx.db.scan(Task.by_board[board, "todo"]).first(), Task | None)
+    assert_type(ctx.db.search(Task.text, "milk", board=board).first(), Task | None)
+    assert_type(ctx.db.search(Task.text, "milk").take(3)[0].document, Task)
+    ctx.db.search(Task.by_board, "milk")  # error
+    ctx.db.scan(Task.text)  # error
+    ctx.db.search(Task.text)  # error
     assert_type(ctx.db.scan(Board).take(3), list[Board])
     for each in ctx.db.scan(Task):
         assert_type(each, Task)
