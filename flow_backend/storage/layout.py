@@ -5,27 +5,26 @@ and the whole document as JSON. A column or index that is new, or means somethin
 filled from the documents; all of it happens in one transaction of the start.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar, cast
 
 import orjson
 
-from flow_backend.errors import InvalidValue, StartError
+from flow_backend.errors import DocumentError, InvalidValue, StartError
 from flow_backend.schema.table import FieldSpec, IndexSpec, TableSpec
 from flow_backend.storage import commit_log, request_records
 from flow_backend.storage.base import TableName
 from flow_backend.storage.connection import Connection
 from flow_backend.storage.scan import quote
 from flow_backend.storage.search import (
-    StoredSearch,
     fts_name,
     is_search_print,
     print_of_search,
+    row_pieces,
     stored_searches,
 )
 from flow_backend.storage.tables import StoredTable, index_name
 from flow_backend.storage.views import drop_view, refresh_views
-from flow_backend.storage.words import SearchSource
 
 FORMAT: Final = 1
 """The version of the file's own layout; a file of a higher one is refused."""
@@ -33,8 +32,6 @@ FORMAT: Final = 1
 FIRST_NUMBER: Final = 10_001
 FIRST_SYSTEM_NUMBER: Final = 513
 """Ids carry their table's number; those of system tables lie below those of an app's."""
-
-_BACKFILL_ROWS: Final = 1_000
 
 _SYSTEM: Final = (
     "CREATE TABLE _meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
@@ -218,27 +215,13 @@ def _change_searches(
         if before.get(search.spec.name) == searches[search.spec.name]:
             continue
         connection.execute(search.create_sql)
-        for rows in _row_pieces(connection, spec.name):
-            _fill_search(connection, spec, search, rows)
-
-
-def _fill_search(
-    connection: Connection,
-    spec: TableSpec,
-    search: StoredSearch,
-    rows: Sequence[tuple[int, str, bytes]],
-) -> None:
-    sources = list[tuple[int, SearchSource]]()
-    for rowid, row_id, raw in rows:
         try:
-            sources.append((rowid, search.source(spec.read(raw))))
-        except InvalidValue as error:
+            for rows in row_pieces(connection, spec.name):
+                search.fill(connection, spec, rows)
+        except DocumentError as error:
             raise StartError(
-                f'document {row_id} of table "{spec.name}" does not fit its search index '
-                f'"{search.spec.name}": {error}; change the document with the previous version, '
-                "then start this one"
+                f"{error}; change the document with the previous version, then start this one"
             ) from error
-    search.fill(connection, sources)
 
 
 def _print_of_column(column: FieldSpec) -> object:
@@ -274,7 +257,7 @@ def _fill(connection: Connection, spec: TableSpec, columns: Sequence[FieldSpec])
     places = [place for place, (name, _) in enumerate(table.columns) if name in wanted]
     settings = ", ".join(f"{quote(table.columns[place][0])} = ?" for place in places)
     update = f"UPDATE {quote(spec.name)} SET {settings} WHERE _rowid = ?"  # noqa: S608  # Quoted names of the schema.
-    for rows in _row_pieces(connection, spec.name):
+    for rows in row_pieces(connection, spec.name):
         bound = list[tuple[object, ...]]()
         for rowid, row_id, raw in rows:
             try:
@@ -286,18 +269,6 @@ def _fill(connection: Connection, spec: TableSpec, columns: Sequence[FieldSpec])
                 ) from error
             bound.append((*[values[place] for place in places], rowid))
         connection.executemany(update, cast("list[tuple[int, ...]]", bound))
-
-
-def _row_pieces(connection: Connection, table: str) -> Iterator[list[tuple[int, str, bytes]]]:
-    query = (
-        f"SELECT _rowid, _id, _document FROM {quote(table)} "  # noqa: S608  # A quoted name.
-        "WHERE _rowid > ? ORDER BY _rowid LIMIT ?"
-    )
-    last = 0
-    while rows := connection.execute(query, (last, _BACKFILL_ROWS)).fetchall():
-        typed = cast("list[tuple[int, str, bytes]]", rows)
-        last = typed[-1][0]
-        yield typed
 
 
 def _build_index(connection: Connection, spec: TableSpec, index: IndexSpec) -> None:

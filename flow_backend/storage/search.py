@@ -4,10 +4,10 @@ The index keeps no text of its own. Beside the columns of words it has one of wo
 the values of ``within``, so that a search of one board never walks through the others.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Final, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, Protocol, cast
 
-from flow_backend.errors import InvalidRange
+from flow_backend.errors import DocumentError, InvalidRange, InvalidValue
 from flow_backend.schema.table import SearchSpec, TableSpec, WireDocument
 from flow_backend.storage.base import SEARCHED_MAX, SearchBounds, Term
 from flow_backend.storage.connection import Connection, Cursor
@@ -16,6 +16,7 @@ from flow_backend.storage.words import FORMAT, TOKENIZER, SearchSource, source_o
 
 RANK: Final = "flow_rank"
 _WITHIN: Final = "w"
+_PIECE_ROWS: Final = 1_000
 _LONG_WORDS: Final = 200.0
 """In a field of this many words a hit counts for half as much as in a very short one."""
 
@@ -38,6 +39,7 @@ class StoredSearch:
             f"VALUES (?{', ?' * (len(columns) + 1)})"
         )
         self.delete_sql = f"DELETE FROM {table} WHERE rowid = ?"  # noqa: S608
+        self.clear_sql = f"INSERT INTO {table} ({table}) VALUES ('delete-all')"  # noqa: S608
         # The inner LIMIT keeps SQLite from merging the two: the rank is the index's to give. No
         # field has a name with an underscore in front, so that these names mean one thing.
         self._find_sql = (
@@ -63,11 +65,27 @@ class StoredSearch:
         """Take a row out of the index."""
         cursor.execute(self.delete_sql, (rowid,))
 
-    def fill(self, connection: Connection, rows: Iterable[tuple[int, SearchSource]]) -> None:
-        """Put many rows into the index."""
+    def fill(
+        self, connection: Connection, spec: TableSpec, rows: Iterable[tuple[int, str, bytes]]
+    ) -> None:
+        """Put rows of the table into the index: each its number, id and document.
+
+        Raises: DocumentError for a document with NaN in a field of ``within``.
+        """
         cursor = connection.cursor()
-        for rowid, source in rows:
+        for rowid, row_id, raw in rows:
+            try:
+                source = self.source(spec.read(raw))
+            except InvalidValue as error:
+                raise DocumentError(
+                    f'document {row_id} of table "{spec.name}" does not fit its search index '
+                    f'"{self.spec.name}": {error}'
+                ) from error
             self.write(cursor, rowid, source)
+
+    def clear(self, connection: Connection) -> None:
+        """Take all rows out of the index."""
+        connection.execute(self.clear_sql)
 
     def statement(self, bounds: SearchBounds, count: int) -> Statement:
         """Give the statement that finds the numbers of the first ``count`` rows, in order."""
@@ -95,6 +113,23 @@ def _term(term: Term, kinds: list[str]) -> str:
 def fts_name(table: str, search: str) -> str:
     """Give the quoted name of a search index's table; no name of the schema has a colon."""
     return quote(f"{table}:{search}:search")
+
+
+def row_pieces(
+    connection: Connection, table: str, after: int = 0
+) -> Iterator[list[tuple[int, str, bytes]]]:
+    """Give the rows of a table with numbers above ``after``, in pieces, so that memory stays small.
+
+    Each is its number, id and document.
+    """
+    query = (
+        f"SELECT _rowid, _id, _document FROM {quote(table)} "  # noqa: S608  # A quoted name.
+        "WHERE _rowid > ? ORDER BY _rowid LIMIT ?"
+    )
+    while rows := connection.execute(query, (after, _PIECE_ROWS)).fetchall():
+        typed = cast("list[tuple[int, str, bytes]]", rows)
+        after = typed[-1][0]
+        yield typed
 
 
 def print_of_search(spec: TableSpec, search: SearchSpec) -> object:

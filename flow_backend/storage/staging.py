@@ -13,7 +13,7 @@ import apsw
 from attrs import define, field
 
 from flow_backend.errors import InvalidValue
-from flow_backend.schema.table import ColumnKind, TableSpec, column_value
+from flow_backend.schema.table import ColumnKind, TableSpec, column_value, key_part
 from flow_backend.storage.connection import Connection
 from flow_backend.storage.scan import quote
 from flow_backend.storage.staged import (
@@ -45,6 +45,7 @@ class _Filled:
     file: str
     columns: tuple[tuple[str, ColumnKind], ...]
     insert: str
+    within: tuple[str, ...] = ()
     rows: int = 0
 
     @property
@@ -86,7 +87,8 @@ class Staging:
             f"_document BLOB NOT NULL{names})"
         )
         insert = f"INSERT INTO s{place} VALUES (NULL, ?, ?, ?, ?{', ?' * len(columns)})"  # noqa: S608  # A number.
-        self._tables[spec.name] = _Filled(spec, place, file, columns, insert)
+        within = tuple(name for search in spec.searches for name in search.within)
+        self._tables[spec.name] = _Filled(spec, place, file, columns, insert, within)
 
     def add(self, table: str, line: int, document: Mapping[str, JsonValue]) -> None:
         """Add a whole document, with its system fields, to a table that was begun.
@@ -98,6 +100,11 @@ class Staging:
         for name, kind in filled.columns:
             try:
                 values.append(column_value(kind, document.get(name)))
+            except InvalidValue as error:
+                raise InvalidValue(f"field {name}: {error}") from None
+        for name in filled.within:
+            try:
+                key_part(document.get(name))
             except InvalidValue as error:
                 raise InvalidValue(f"field {name}: {error}") from None
         created = cast("float", document["_creationTime"])

@@ -1,7 +1,7 @@
 """Takes a staged import into the database, inside the writer's transaction.
 
-A few statements of SQL, whatever the number of documents: no document passes through Python, and
-the memory stays that of SQLite's cache.
+A few statements of SQL, whatever the number of documents: no document passes through Python, unless
+its table has a search index, and the memory stays that of SQLite's cache.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,6 +12,7 @@ from flow_backend.schema.table import IndexSpec
 from flow_backend.storage.base import TableName
 from flow_backend.storage.connection import Connection
 from flow_backend.storage.scan import quote
+from flow_backend.storage.search import row_pieces
 from flow_backend.storage.staged import (
     PROBLEMS_SHOWN,
     Problem,
@@ -61,7 +62,9 @@ def swap_in(
         else:
             _log_replaced(connection, stored, each, ts)
             connection.execute(f"DELETE FROM main.{quote(stored.name)}")  # noqa: S608  # Quoted names, here and below.
+        last = _last_row(connection, stored)
         _insert(connection, stored, each)
+        _fill_searches(connection, stored, staged.mode == "append", last)
     for stored, each in wanted:
         if staged.mode == "append":
             for index in stored.spec.indexes:
@@ -125,6 +128,24 @@ def _insert(connection: Connection, stored: StoredTable, staged: StagedTable) ->
         f"INSERT INTO main.{quote(stored.name)} (_schema, {columns}) "  # noqa: S608
         f"SELECT {stored.version}, {columns} FROM {_STAGED}.{staged.staged} ORDER BY n"
     )
+
+
+def _last_row(connection: Connection, stored: StoredTable) -> int:
+    [(last,)] = connection.execute(
+        f"SELECT coalesce(max(_rowid), 0) FROM main.{quote(stored.name)}"  # noqa: S608
+    ).fetchall()
+    return cast("int", last)
+
+
+def _fill_searches(
+    connection: Connection, stored: StoredTable, append: bool, last_row: int
+) -> None:
+    """Put what came behind a row into the table's search indexes; this does go through Python."""
+    for search in stored.searches:
+        if not append:
+            search.clear(connection)
+        for rows in row_pieces(connection, stored.name, last_row):
+            search.fill(connection, stored.spec, rows)
 
 
 def _refuse(problems: Iterator[Problem]) -> None:

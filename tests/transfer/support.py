@@ -16,7 +16,16 @@ from flow_backend.functions.registry import BoundApp, make_app
 from flow_backend.schema.document import Document, Id, Instant, document
 from flow_backend.schema.ids import encode_id
 from flow_backend.schema.index import Index
-from flow_backend.storage.base import Committed, Storage, Transaction
+from flow_backend.schema.search_index import SearchIndex
+from flow_backend.storage.base import (
+    Committed,
+    SearchBounds,
+    Storage,
+    StoredRow,
+    TableName,
+    Term,
+    Transaction,
+)
 from flow_backend.storage.sqlite import open_storage
 from flow_backend.storage.staged import ImportMode
 from flow_backend.values.value import Int64
@@ -31,6 +40,7 @@ class Room(Document):
 
     by_code = Index("code", unique=True)
     by_name = Index("name")
+    words = SearchIndex("name", within=("code",))
 
 
 @frozen
@@ -114,6 +124,17 @@ class Database:
         finally:
             snapshot.close()
         return path
+
+    def search_rooms(self, word: str) -> list[StoredRow]:
+        """Find rooms by a word of their names."""
+        snapshot = self.storage.open_snapshot()
+        try:
+            snapshot.begin()
+            return list(
+                snapshot.search(SearchBounds(TableName("rooms"), "words", (Term(word),)), 9)
+            )
+        finally:
+            snapshot.close()
 
     def id(self, table: str, number: int) -> str:
         return id_of(self.app.table_numbers[table], number)

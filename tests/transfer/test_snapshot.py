@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from flow_backend.errors import ImportRefused
+from flow_backend.storage.staged import ImportMode
 from flow_backend.values.encode import encode, from_export
 from tests.transfer.support import Database, id_of, lines, read_zip, write_zip
 
@@ -108,6 +109,24 @@ def test_a_snapshot_of_flow_itself_comes_back_byte_by_byte(
     with zipfile.ZipFile(before) as one, zipfile.ZipFile(again) as other:
         assert one.namelist() == other.namelist()
         assert all(one.read(name) == other.read(name) for name in one.namelist())
+
+
+def test_what_was_imported_is_found_by_its_words(database: Database, tmp_path: Path) -> None:
+    """What it took the place of is not; and what is there already stays."""
+
+    def take(name: str, mode: ImportMode) -> None:
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text(lines({"name": name}))
+        database.take(path, mode, "jsonLines", "rooms")
+
+    take("great hall", "requireEmpty")
+    take("small hall", "append")
+    assert len(database.search_rooms("hall")) == 2
+
+    take("cellar", "replace")
+
+    assert not database.search_rooms("hall")
+    assert len(database.search_rooms("cellar")) == 1
 
 
 def test_without_the_mark_numbers_are_what_the_class_says(
