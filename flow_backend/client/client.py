@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from copy import copy
 from typing import Any, Final, ParamSpec, Self, TypeVar, assert_never, overload
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from flow_backend.client.socket import address_of
 from flow_backend.client.state import Changed, ClientState, Confirmed, Ended, Event, Logged, Refused
 from flow_backend.client.subscription import Subscription
 from flow_backend.client.tokens import Tokens, TokenSource
-from flow_backend.errors import ClientClosed, ConnectionLost, FlowError
+from flow_backend.errors import ClientClosed, ConnectionLost, FlowError, ServerRefused
 from flow_backend.functions.function import Action, Kind, Mutation, Query
 from flow_backend.runtime import Runtime, SystemRuntime
 from flow_backend.values.value import JsonValue
@@ -140,7 +141,8 @@ class Client:
 
         What was not answered yet is asked again as the new one, and subscriptions go on.
         """
-        self._check()
+        if self._closed or isinstance(self._connection.failure, ServerRefused):
+            self._check()
         self._connection.restart(Tokens(token))
 
     @property
@@ -226,7 +228,7 @@ class Client:
         finally:
             self._replies.pop(request.id, None)
         if reply.error is not None:
-            raise reply.error
+            raise _again(reply.error)
         if reply.outcome is None:
             raise ConnectionLost(
                 f"{call.path}: the connection was lost while it ran; whether it came to its end is "
@@ -278,7 +280,7 @@ class Client:
     def _check(self) -> None:
         error = self._closed or self._connection.failure
         if error is not None:
-            raise error
+            raise _again(error)
 
 
 class States:
@@ -340,6 +342,11 @@ async def connect(
             nursery.cancel_scope.cancel()
     if failure is not None:
         raise failure
+
+
+def _again(error: FlowError) -> FlowError:
+    """Give an error for one more caller: each has a traceback of its own."""
+    return copy(error).with_traceback(None)
 
 
 def _admin(key: str | None, acting_as: dict[str, JsonValue] | None) -> Fields | None:

@@ -59,14 +59,23 @@ def _port(parts: SplitResult) -> int:
 
 
 class _HeardStream(trio.abc.Stream):
-    """A stream that notes when bytes came, so that a long message counts before it is whole."""
+    """A stream that notes when bytes came, so that a long message counts before it is whole.
+
+    ``opening`` is cancelled when it ends: a handshake would wait for ever.
+    """
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
         self.heard_at = trio.current_time()
+        self.opening = trio.CancelScope()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        data = await self._stream.receive_some(max_bytes)
+        data: bytes | bytearray = b""
+        try:
+            data = await self._stream.receive_some(max_bytes)
+        finally:
+            if not data:
+                self.opening.cancel()
         self.heard_at = trio.current_time()
         return data
 
@@ -161,18 +170,20 @@ async def _handshake(
 
     host = f"[{address.host}]" if ":" in address.host else address.host
     try:
-        return cast(
-            "WebSocketConnection",
-            await wrap(
-                nursery,
-                stream,
-                f"{host}:{address.port}",
-                address.resource,
-                extra_headers=[(b"Convex-Client", f"flow-{VERSION}".encode())],
-                max_message_size=MESSAGE_BYTES_MAX,
-                receive_buffer_size=_READ_BYTES,
-            ),
-        )
+        with stream.opening:
+            return cast(
+                "WebSocketConnection",
+                await wrap(
+                    nursery,
+                    stream,
+                    f"{host}:{address.port}",
+                    address.resource,
+                    extra_headers=[(b"Convex-Client", f"flow-{VERSION}".encode())],
+                    max_message_size=MESSAGE_BYTES_MAX,
+                    receive_buffer_size=_READ_BYTES,
+                ),
+            )
+        raise SocketClosed("the server hung up")
     except ConnectionRejected as error:
         body = (error.body or b"").decode(errors="replace")[:200]
         raise SocketClosed(f"{error.status_code}: {body}") from None
