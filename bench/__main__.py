@@ -23,6 +23,7 @@ from bench import (
     jobs,
     moves,
     transfers,
+    types,
 )
 from bench.peers import compare
 from bench.processes import busy_seconds, pin_load
@@ -39,6 +40,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Options, Path], Section]]] = {
     "idle": idle.run,
     "jobs": jobs.run,
     "clock": clock.run,
+    "types": types.run,
 }
 PEERS: Final[Mapping[str, Callable[[Options, Path], Section]]] = {
     "peers-fanout": compare.run_fanout,
