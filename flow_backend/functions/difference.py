@@ -71,7 +71,7 @@ def difference(old: App | None, new: App) -> Difference:
     return Difference(
         _changes(_functions(old, before), _functions(new, after)),
         _changes(_tables(before), _tables(after)),
-        _changes(_indexes(before), _indexes(after)),
+        _changes(_indexes(old), _indexes(new)),
         _changes(_crons(old), _crons(new)),
         _changes(_routes(old), _routes(new)),
     )
@@ -130,12 +130,17 @@ def _fields(table: TableDescription, spec: AppSpec) -> Parts:
     return {each.name: _print(each, spec) for each in table.fields}
 
 
-def _indexes(spec: AppSpec) -> Mapping[str, Parts]:
-    return {
-        f"{name}.{index.name}": {"fields": index.fields, "unique": index.unique}
-        for name, table in spec.tables.items()
-        for index in table.indexes
-    }
+def _indexes(app: App | None) -> Mapping[str, Parts]:
+    found: dict[str, Parts] = {}
+    for name, table in {} if app is None else app.schema.tables.items():
+        if not name.startswith("_"):
+            for index in table.indexes:
+                parts: Parts = {"fields": index.fields, "unique": index.unique}
+                found[f"{name}.{index.name}"] = parts
+            for search in table.searches:
+                parts = {"searches": search.texts, "within": search.within}
+                found[f"{name}.{search.name}"] = parts
+    return found
 
 
 def _crons(app: App | None) -> Mapping[str, Parts]:

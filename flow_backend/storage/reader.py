@@ -105,6 +105,17 @@ class TableReader:
         self._reading = False
         return found
 
+    def count(self, table: TableName) -> int:
+        """Count the rows of a table."""
+        text = self.table(table).count_sql
+        self._reading = True
+        try:
+            [(count,)] = self._point.execute(text).fetchall()
+        except apsw.Error as error:
+            raise self._failed(error) from error
+        self._reading = False
+        return cast("int", count)
+
     def end(self) -> None:
         """End all reads under way: rows of one period are not read in the next."""
         self._period += 1

@@ -84,6 +84,11 @@ class StoredSnapshot:
         self._check_open()
         return self._reader.search(bounds, count)
 
+    def count(self, table: TableName) -> int:
+        """Count the rows of a table."""
+        self._check_open()
+        return self._reader.count(table)
+
     def _check_open(self) -> None:
         if not self._open:
             raise LocalProtocolError("a snapshot is read between begin() and end()")

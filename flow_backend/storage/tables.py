@@ -59,6 +59,7 @@ class StoredTable:
         )
         self.row_sql = f"SELECT {row} FROM {table} WHERE _rowid = ?"  # noqa: S608
         self.delete_sql = f"DELETE FROM {table} WHERE _rowid = ?"  # noqa: S608
+        self.count_sql = f"SELECT count(*) FROM {table}"  # noqa: S608
         self.searches = stored_searches(spec)
         self._updates = dict[tuple[int, ...], str]()
         self._table_sql = table

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from flow_backend.functions.difference import Changes, difference
 from flow_backend.functions.loader import load_version, unload_version
 from flow_backend.functions.registry import App, load_app
@@ -184,6 +186,7 @@ def test_nothing_changed_is_false() -> None:
     assert Changes(("a",))
 
 
+@pytest.mark.slow
 def test_flow_is_equal_to_itself() -> None:
     app = load_app("flow")
 
