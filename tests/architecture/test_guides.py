@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import trio
 
+from flow_backend.deploy.codegen import types_of, write_files
 from flow_backend.functions.function import Query
 from flow_backend.functions.registry import App, load_app
+from tests.deploy.typescript import compile_types, missing, write_project
 from tests.flow.support import APP, open_running_flow
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +46,24 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     yield load_app("shop")
     for name in [name for name in sys.modules if name.partition(".")[0] == "shop"]:
         del sys.modules[name]
+
+
+@pytest.mark.slow
+@pytest.mark.node
+def test_the_guides_typescript_fits_the_guides_app(shop: App, tmp_path: Path) -> None:
+    why = missing()
+    if why is not None:
+        pytest.skip(why)
+    (page,) = blocks("app.md", "tsx")
+    wrong = page.replace("euros: 9", 'euros: "9"')
+    assert wrong != page
+    project = tmp_path / "client"
+    write_project(project, {"page.tsx": page, "wrong.tsx": wrong})
+    write_files(types_of(shop), project / "generated")
+
+    said = compile_types(project)
+
+    assert [name for name, _ in said] == ["wrong.tsx"], said
 
 
 def test_the_guides_app_is_whole(shop: App, tmp_path: Path) -> None:

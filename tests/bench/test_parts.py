@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.deploy.typescript import missing
+
 
 def _run(part: str, results: Path) -> dict[str, Any]:
     """Run one part in a process of its own, since the load pins itself to a core."""
@@ -58,6 +60,20 @@ def test_jobs_run_once_each_and_none_early(tmp_path: Path) -> None:
 
     assert rows["due at one instant: run / s"] > 0
     assert rows["late, one at a time: p50 ms"] >= 0
+
+
+@pytest.mark.slow
+@pytest.mark.node
+def test_generated_types_cost_no_more_than_those_by_hand(tmp_path: Path) -> None:
+    """Counts of the compiler, not its seconds: flat types make few others."""
+    why = missing()
+    if why is not None:
+        pytest.skip(why)
+
+    generated, by_hand = _run("types", tmp_path)["rows"]
+
+    assert generated["types made"] < 1.2 * by_hand["types made"]
+    assert generated["instantiations"] < 1.2 * by_hand["instantiations"]
 
 
 @pytest.mark.slow

@@ -1,17 +1,11 @@
 """Servers that the Python client talks to."""
 
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
 
-from tests.auth.signing import data_url, jwk, key_set, rsa_key
-from tests.server_process import APPS, ServerProcess
-
-
-def interop_server(data: Path) -> ServerProcess:
-    keys = data_url(key_set(jwk(rsa_key(), "rsa", alg="RS256")))
-    return ServerProcess("interop_app", data, APPS, {"INTEROP_KEYS": keys})
+from tests.client.support import interop_server
+from tests.server_process import ServerProcess
 
 
 @pytest.fixture(scope="session")
