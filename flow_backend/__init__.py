@@ -23,6 +23,7 @@ from flow_backend.functions.snippets import Snippet, SnippetPart
 from flow_backend.schema.document import Date, Document, Id, Instant, Time, document
 from flow_backend.schema.index import Index
 from flow_backend.schema.pages import Page, PaginationOptions
+from flow_backend.schema.reference import Reference
 from flow_backend.schema.search_index import SearchIndex
 from flow_backend.schema.system import CronJob, Deployment, JobState, ScheduledFunction
 from flow_backend.values.value import Int64
@@ -49,6 +50,7 @@ __all__ = [
     "Page",
     "PaginationOptions",
     "QueryCtx",
+    "Reference",
     "RequestBodyError",
     "Retry",
     "ScheduledFunction",

@@ -193,6 +193,15 @@ class DocumentError(FunctionError):
     code = "DocumentError"
 
 
+class StillReferenced(FunctionError):
+    """A document cannot be deleted, since another one refers to it by a reference that restricts.
+
+    The message names both.
+    """
+
+    code = "StillReferenced"
+
+
 class InvalidRange(FunctionError):
     """A scan asks for a range that its index does not have."""
 

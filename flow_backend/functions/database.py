@@ -8,6 +8,7 @@ from attrs import define, field
 
 from flow_backend.errors import DocumentError, InvalidId, InvalidRange, InvalidValue
 from flow_backend.functions.budget import Budget
+from flow_backend.functions.deletion import Deletion
 from flow_backend.functions.reads import Reads
 from flow_backend.functions.registry import BoundApp
 from flow_backend.functions.scan import Scan
@@ -190,7 +191,7 @@ class WritableDatabase(Database):
                     f"{cls.__name__} has no field {name!r}; it has {', '.join(writers)}"
                 )
             changed[name] = self._field(table, name, value)
-        self._write(table, row, changed)
+        self.write_row(table, row, changed)
 
     def replace(self, id: Id[D], document: D, /) -> None:
         """Put a document in the place of another; id and creation time stay.
@@ -203,15 +204,18 @@ class WritableDatabase(Database):
                 f"a {type(document).__name__} cannot take the place of a {cls.__name__}"
             )
         row = self._existing("Replace", table, id)
-        self._write(table, row, self._fields(table, document))
+        self.write_row(table, row, self._fields(table, document))
 
     def delete(self, id: Id[Any], /) -> None:
-        """Remove a document.
+        """Remove a document, and do what the references to it say: see ``Reference``.
 
-        Raises: DocumentError if there is none.
+        Raises: DocumentError if there is none; StillReferenced if a reference restricts.
         """
         table, _ = self._place(id)
-        row = self._existing("Delete", table, id)
+        Deletion(self).delete(table, self._existing("Delete", table, id))
+
+    def delete_row(self, table: TableName, row: StoredRow) -> None:
+        """Remove a row that was just read, and nothing else."""
         self.budget.write(len(row[3]))
         self.transaction.delete(table, row)
 
@@ -228,7 +232,8 @@ class WritableDatabase(Database):
             raise DocumentError(f"{what} on nonexistent document ID {ident} in table {table}")
         return row
 
-    def _write(self, table: TableName, row: StoredRow, changed: dict[str, JsonValue]) -> None:
+    def write_row(self, table: TableName, row: StoredRow, changed: dict[str, JsonValue]) -> None:
+        """Put new values in wire form into a row that was just read."""
         # What is of today's schema has all its fields.
         fields: dict[str, JsonValue] = (
             orjson.loads(row[3]) if row[4] else self.spec(table).read(row[3])

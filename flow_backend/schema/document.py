@@ -23,6 +23,7 @@ import attrs
 
 from flow_backend.errors import SchemaError
 from flow_backend.schema.index import Index, IndexDeclaration
+from flow_backend.schema.reference import Reference, ReferenceDeclaration
 from flow_backend.schema.search_index import SearchDeclaration, SearchIndex
 
 D = TypeVar("D", bound="Document")
@@ -64,6 +65,7 @@ class Document:
     __table__: ClassVar[str]
     __indexes__: ClassVar[tuple[IndexDeclaration, ...]]
     __searches__: ClassVar[tuple[SearchDeclaration, ...]] = ()
+    __references__: ClassVar[tuple[ReferenceDeclaration, ...]] = ()
     __names__: ClassVar[frozenset[str]] = frozenset()  # Of all fields, inherited ones among them.
     __fill__: ClassVar[Callable[["Document", bytes], None]]
     # Decoded of late, by their bytes; only of classes whose values nobody can change.
@@ -192,7 +194,7 @@ def document(table: str) -> Callable[[type[D]], type[D]]:
             name: value
             for base in reversed(cls.__mro__)
             for name, value in vars(base).items()
-            if isinstance(value, (Index, SearchIndex))
+            if isinstance(value, (Index, SearchIndex, Reference))
         }
         # Slots make a new class, so the one that attrs returns counts.
         made = cast(
@@ -206,6 +208,11 @@ def document(table: str) -> Callable[[type[D]], type[D]]:
             IndexDeclaration(index.name, index.fields, index.unique)
             for index in declared.values()
             if isinstance(index, Index)
+        )
+        made.__references__ = tuple(
+            ReferenceDeclaration(each.name, each.field, each.on_delete)
+            for each in declared.values()
+            if isinstance(each, Reference)
         )
         made.__searches__ = tuple(
             SearchDeclaration(index.name, index.texts, index.within)

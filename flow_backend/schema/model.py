@@ -20,6 +20,7 @@ from flow_backend.schema.document import Document, Instant
 from flow_backend.schema.families import is_id, is_union, table_of_id
 from flow_backend.schema.mismatch import Mismatch
 from flow_backend.schema.plain_names import plain_names
+from flow_backend.schema.reference import Referrer, reference_specs, referrers_of
 from flow_backend.schema.search_specs import search_specs
 from flow_backend.schema.system import SYSTEM_DOCUMENTS
 from flow_backend.schema.table import ColumnKind, FieldSpec, IndexSpec, SqlShape, TableSpec
@@ -39,11 +40,13 @@ class Schema:
         documents: the class of each table.
         tables: what storage must know of each table.
         types: for each table the annotation of each field.
+        referrers: for each table that is pointed to by declared references, by whom.
     """
 
     documents: Mapping[str, type[Document]] = field(factory=dict[str, type[Document]])
     tables: Mapping[str, TableSpec] = field(factory=dict[str, TableSpec])
     types: Mapping[str, Mapping[str, Any]] = field(factory=dict[str, Mapping[str, Any]])
+    referrers: Mapping[str, tuple[Referrer, ...]] = field(factory=dict[str, tuple[Referrer, ...]])
 
 
 def build_schema(classes: Iterable[type[Document]]) -> Schema:
@@ -76,7 +79,7 @@ def build_schema(classes: Iterable[type[Document]]) -> Schema:
         except (SchemaError, Mismatch, InvalidValue) as error:
             raise SchemaError(f"{place_of(cls)}: {error}") from error
         cls.__fill__ = _filler(cls, types[table], _defaults(tables[table]), converter)
-    return Schema(documents, tables, types)
+    return Schema(documents, tables, types, referrers_of(tables.values()))
 
 
 def prepare_document(cls: type[Document]) -> None:
@@ -141,11 +144,12 @@ def _table_spec(
             references[each.name] = target
     indexes = _index_specs(cls, fields)
     searches = search_specs(cls, types, {index.name for index in indexes})
+    on_delete = reference_specs(cls.__name__, cls.__references__, types, references, indexes)
     described = [
         (n, _print_of(types[n]), f.has_default, f.default) for n, f in sorted(fields.items())
     ]
     fingerprint = hashlib.sha256(orjson.dumps(described)).hexdigest()[:16]
-    return TableSpec(cls.__table__, fields, indexes, references, fingerprint, searches)
+    return TableSpec(cls.__table__, fields, indexes, references, fingerprint, searches, on_delete)
 
 
 def _print_of(annotation: Any) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Final
+from typing import Final, Literal
 
 import orjson
 from attrs import field, frozen
@@ -81,6 +81,19 @@ class SearchSpec:
     within: tuple[str, ...] = ()
 
 
+OnDelete = Literal["restrict", "cascade", "null"]
+
+
+@frozen
+class ReferenceSpec:
+    """What becomes of a row when the one that ``field`` points to goes; ``index`` finds it."""
+
+    field: str
+    target: str
+    on_delete: OnDelete
+    index: str
+
+
 @frozen
 class TableSpec:
     """A table as storage sees it.
@@ -97,6 +110,7 @@ class TableSpec:
     references: Mapping[str, str] = field(factory=dict[str, str])
     fingerprint: str = ""
     searches: tuple[SearchSpec, ...] = ()
+    on_delete: tuple[ReferenceSpec, ...] = ()
 
     @property
     def all_indexes(self) -> tuple[IndexSpec, ...]:
