@@ -4,7 +4,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Generic, Protocol, TypeVar
 
@@ -172,3 +172,88 @@ class SystemRuntime:
     def worker(self, name: str) -> Worker:
         """Start a thread."""
         return ThreadWorker(name)
+
+
+@define(eq=False)
+class LoopThread:
+    """A trio loop in a thread of its own, for a program that has none.
+
+    ``main`` runs in it, and calls what it is given once it is ready; the loop ends with ``main``.
+    """
+
+    name: str
+    main: Callable[[Callable[[], None]], Awaitable[None]]
+    _ready: threading.Event = field(factory=threading.Event)
+    _thread: threading.Thread | None = None
+    _token: trio.lowlevel.TrioToken | None = None
+    _nursery: trio.Nursery | None = None
+    _error: BaseException | None = None
+
+    def start(self) -> None:
+        """Start it, and return when it is ready.
+
+        Raises: what ``main`` raised instead.
+        """
+        # A daemon: a program that forgets to end it can end itself.
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+        self._thread.start()
+        self._ready.wait()
+        if self._error is not None:
+            raise self._error
+
+    def call(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Run ``work`` on the loop and wait for its end; what interrupts the wait cancels it.
+
+        Raises: what ``work`` raises; trio.RunFinishedError if the loop has ended.
+        """
+        done, scope = threading.Event(), trio.CancelScope()
+        box: list[Finished[T]] = [Finished(error=trio.RunFinishedError())]
+
+        async def step() -> None:
+            try:
+                with scope:
+                    box.append(Finished(value=await work()))
+            except Exception as error:  # Handed on, whatever it is.
+                box.append(Finished[T](error=error))
+            finally:
+                done.set()
+
+        nursery, token = self._nursery, self._token
+        if nursery is None or token is None:
+            raise trio.RunFinishedError
+
+        def begin() -> None:
+            try:
+                nursery.start_soon(step)
+            except RuntimeError:  # It is closed: the loop is about to end.
+                done.set()
+
+        token.run_sync_soon(begin)
+        try:
+            done.wait()
+        except BaseException:
+            token.run_sync_soon(scope.cancel)
+            raise
+        return box[-1].unwrap()
+
+    def stop(self) -> None:
+        """Cancel all that runs on the loop, and wait for its end."""
+        nursery, token = self._nursery, self._token
+        if nursery is not None and token is not None:
+            token.run_sync_soon(nursery.cancel_scope.cancel)
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            trio.run(self._serve)
+        except BaseException as error:  # Raised in the thread that started this one.
+            self._error = error
+        finally:
+            self._nursery = None
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        async with trio.open_nursery() as nursery:
+            self._token, self._nursery = trio.lowlevel.current_trio_token(), nursery
+            await self.main(self._ready.set)

@@ -91,15 +91,13 @@ class Connection:
             with trio.CancelScope() as self._scope:
                 await self._connect()
             self._scope = None
-            was_live = self.state.live
-            if was_live:
-                self.on_events(self.state.lost())
+            self._lose()
             self.last_close_reason = self._reason
             self.on_change()
             if self.failure is not None:
                 await self._resumed.wait()
             elif not self._at_once:
-                await self._back_off(was_live)
+                await self._back_off()
 
     # --- One connection --------------------------------------------------------------------------
 
@@ -129,8 +127,14 @@ class Connection:
     def _end(self, reason: str | None, *, at_once: bool = False) -> None:
         """End this connection, or the try to open one."""
         self._reason, self._at_once = reason, at_once
+        # At once: what is asked from now on is for the next connection.
+        self._lose()
         if self._scope is not None:
             self._scope.cancel()
+
+    def _lose(self) -> None:
+        if self.state.live:
+            self.on_events(self.state.lost())
 
     async def _read(self, socket: Socket) -> None:
         while True:
@@ -225,7 +229,7 @@ class Connection:
 
     # --- Between two connections -----------------------------------------------------------------
 
-    async def _back_off(self, was_live: bool) -> None:
+    async def _back_off(self) -> None:
         reason = self.last_close_reason or ""
         first = _OVERLOAD_SECONDS if reason.startswith(_OVERLOADS) else _FIRST_SECONDS
         seconds = min(first * 2**self.retries, _LONGEST_SECONDS)
@@ -233,7 +237,7 @@ class Connection:
         self.retries = min(self.retries + 1, 30)
         self.on_change()
         # A script whose server is down should not wait in silence.
-        level = logging.INFO if was_live else logging.WARNING
+        level = logging.INFO if self.retries == 1 else logging.WARNING
         _LOG.log(
             level, "Not connected to %s: %s; next try in %.1f s", self.address.host, reason, seconds
         )
