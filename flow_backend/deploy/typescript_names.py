@@ -32,7 +32,7 @@ class ClassUse:
 
 @frozen
 class Names:
-    """What stands in ``dataModel.ts``, in the order of its name there.
+    """What stands in ``dataModel.ts``.
 
     A class of which a client may leave fields out has two forms; the one that is sent has the
     ending ``Input``.
@@ -69,10 +69,9 @@ def choose_names(spec: AppSpec) -> Names:
         for each in subjects
     }
     _refuse_doubles(chosen)
-    named = sorted(chosen.items(), key=lambda pair: pair[1])
     return Names(
-        {each.what: name for each, name in named if isinstance(each.what, ClassUse)},
-        {each.what: name for each, name in named if isinstance(each.what, str)},
+        {each.what: name for each, name in chosen.items() if isinstance(each.what, ClassUse)},
+        {each.what: name for each, name in chosen.items() if isinstance(each.what, str)},
     )
 
 

@@ -49,6 +49,18 @@ class Tree:
 
 
 @frozen
+class Room:
+    corners: tuple[Corner, ...]
+
+
+@frozen
+class House:
+    """Only what it holds holds a field that may be left out."""
+
+    rooms: dict[str, Room]
+
+
+@frozen
 class Private:
     _hidden: str
 
@@ -144,6 +156,21 @@ KINDS: list[Kind] = [
         "TreeInput",
         got="Tree",
         back={"name": "a", "below": [{"name": "b", "below": []}]},
+    ),
+    _kind(
+        "class_of_classes_with_defaults",
+        House,
+        {"rooms": {"a": {"corners": [{"at": {"x": 1.0, "y": 2.0}}]}}},
+        House({"a": Room((Corner(Point(1.0, 2.0)),))}),
+        "{ rooms: Record<string, { corners: CornerInput[] }> }",
+        got="{ rooms: Record<string, { corners: Corner[] }> }",
+        back={
+            "rooms": {
+                "a": {
+                    "corners": [{"at": {"x": 1.0, "y": 2.0}, "name": "corner", "size": 0.0}],
+                }
+            }
+        },
     ),
     _kind("private_field", Private, {"_hidden": "a"}, Private("a"), "{ _hidden: string }"),
     _kind(

@@ -35,7 +35,7 @@ import type { GenericId } from "convex/values";
 import { ConvexHttpClient } from "convex/browser";
 import { useMutation, usePaginatedQuery, useQuery } from "convex/react";
 import { api } from "./api";
-import type { Doc, Id, TableNames, Tree, TreeInput } from "./dataModel";
+import type { Corner, CornerInput, Doc, Id, TableNames, Tree, TreeInput } from "./dataModel";
 
 type Same<A, B> =
   (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false;
