@@ -61,6 +61,15 @@ class IndexDescription:
 
 
 @frozen
+class SearchDescription:
+    """A search index of a table."""
+
+    name: str
+    texts: tuple[str, ...]
+    within: tuple[str, ...]
+
+
+@frozen
 class TableDescription:
     """A table and the class of its documents; a field that is not required has a default.
 
@@ -72,6 +81,7 @@ class TableDescription:
     module: str
     fields: tuple[FieldShape, ...]
     indexes: tuple[IndexDescription, ...]
+    searches: tuple[SearchDescription, ...]
     docs: str
 
 
@@ -158,6 +168,10 @@ def _table(name: str, cls: type[Document], schema: Schema, shapes: Shapes) -> Ta
         tuple(
             IndexDescription(each.name, each.fields, each.unique)
             for each in schema.tables[name].indexes
+        ),
+        tuple(
+            SearchDescription(each.name, each.texts, each.within)
+            for each in schema.tables[name].searches
         ),
         docs.text,
     )

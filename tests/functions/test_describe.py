@@ -5,12 +5,13 @@ from typing import Any
 from attrs import define, field, frozen
 
 from flow_backend.functions.api_spec import api_spec
-from flow_backend.functions.describe import AppSpec, describe_app
+from flow_backend.functions.describe import AppSpec, SearchDescription, describe_app
 from flow_backend.functions.function import Function, internal_action, mutation, query
 from flow_backend.functions.registry import make_app
 from flow_backend.schema.document import Document, Id, Instant, document
 from flow_backend.schema.index import Index
 from flow_backend.schema.pages import Page, PaginationOptions
+from flow_backend.schema.search_index import SearchIndex
 from flow_backend.schema.shapes import (
     ArrayOf,
     ClassOf,
@@ -33,6 +34,7 @@ class Board(Document):
     made: Instant | None = None
 
     by_name = Index("name", unique=True)
+    text = SearchIndex("name", within=("made",))
 
 
 @define
@@ -98,7 +100,7 @@ def test_functions_are_described_as_clients_see_them() -> None:
         FieldShape("note", UnionOf((Plain("string"), Plain("null"))), False, docs="why."),
     )
     assert planted.returns == tree
-    assert planted.place.endswith("test_describe.py:58")
+    assert planted.place.endswith("test_describe.py:60")
     assert spec.functions["boards:rows"].internal
     assert [each.name for each in spec.functions["boards:list"].arguments] == ["paginationOpts"]
 
@@ -111,6 +113,7 @@ def test_tables_and_classes_are_described_with_their_docs() -> None:
     assert board.fields[0] == FieldShape("name", Plain("string"), True, docs="what it is called.")
     assert not board.fields[1].required
     assert [(each.name, each.unique) for each in board.indexes] == [("by_name", True)]
+    assert board.searches == (SearchDescription("text", ("name",), ("made",)),)
     tree = spec.classes[f"{__name__}:Tree"]
     assert tree.fields[1] == FieldShape("below", ArrayOf(ClassOf(f"{__name__}:Tree")), False)
     assert not tree.fields[2].sent
