@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 import trio
 from attrs import define, frozen
 
-from flow_backend.errors import ClientError
+from flow_backend.errors import ClientError, leaves
 
 if TYPE_CHECKING:
     from trio_websocket import WebSocketConnection
@@ -133,7 +133,7 @@ async def open_socket(address: Address) -> AsyncGenerator[Socket]:
     Raises: SocketClosed if there is no such server.
     """
     # Its import takes a tenth of a second, which a program that never connects need not wait for.
-    from trio_websocket import wrap_client_stream
+    from trio_websocket import HandshakeError, wrap_client_stream
 
     stream = _HeardStream(await _open_stream(address))
     refusal: SocketClosed | None = None
@@ -146,6 +146,8 @@ async def open_socket(address: Address) -> AsyncGenerator[Socket]:
             else:
                 yield Socket(stream, socket)
             nursery.cancel_scope.cancel()
+    except* HandshakeError as errors:  # The reader's task raises what the server answered.
+        refusal = _refusal(errors)
     finally:
         await trio.aclose_forcefully(stream)
     if refusal is not None:
@@ -166,7 +168,7 @@ async def _open_stream(address: Address) -> trio.abc.Stream:
 async def _handshake(
     wrap: Any, nursery: trio.Nursery, stream: _HeardStream, address: Address
 ) -> "WebSocketConnection":
-    from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError
+    from trio_websocket import ConnectionClosed, HandshakeError
 
     host = f"[{address.host}]" if ":" in address.host else address.host
     try:
@@ -184,8 +186,15 @@ async def _handshake(
                 ),
             )
         raise SocketClosed("the server hung up")
-    except ConnectionRejected as error:
-        body = (error.body or b"").decode(errors="replace")[:200]
-        raise SocketClosed(f"{error.status_code}: {body}") from None
     except (HandshakeError, ConnectionClosed) as error:
-        raise SocketClosed(f"no WebSocket was opened ({error!r})") from None
+        raise _refusal(error) from None
+
+
+def _refusal(error: BaseException) -> SocketClosed:
+    from trio_websocket import ConnectionRejected
+
+    for each in leaves(error):
+        if isinstance(each, ConnectionRejected):
+            body = (each.body or b"").decode(errors="replace")[:200].strip()
+            return SocketClosed(f"it answered {each.status_code}: {body}")
+    return SocketClosed(f"no WebSocket was opened ({error!r})")

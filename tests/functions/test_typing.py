@@ -8,37 +8,45 @@ from pathlib import Path
 
 import pytest
 
-CALLS = Path(__file__).parent / "typed" / "calls.py"
+TYPED = Path(__file__).parent / "typed"
+FILES = [TYPED / "calls.py", TYPED / "client_calls.py"]
 ROOT = Path(__file__).parents[2]
 
+Place = tuple[str, int]
 
-def wrong_lines(*endings: str) -> list[int]:
-    lines = CALLS.read_text().splitlines()
-    return [number for number, line in enumerate(lines, 1) if line.endswith(endings)]
+
+def wrong_lines(*endings: str) -> list[Place]:
+    return [
+        (file.name, number)
+        for file in FILES
+        for number, line in enumerate(file.read_text().splitlines(), 1)
+        if line.endswith(endings)
+    ]
 
 
 def run(*command: str) -> str:
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    files = [str(file) for file in FILES]
+    done = subprocess.run([*command, *files], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
     return done.stdout
 
 
 @pytest.mark.slow
 def test_mypy_finds_what_is_wrong_and_nothing_else() -> None:
-    said = run(sys.executable, "-m", "mypy", "--strict", "--no-pretty", str(CALLS))
+    said = run(sys.executable, "-m", "mypy", "--strict", "--no-pretty")
 
-    found = re.findall(r"calls\.py:(\d+): error", said)
+    found = {(name, int(line)) for name, line in re.findall(r"(\w+\.py):(\d+): error", said)}
     wrong = wrong_lines("# error", "# mypy knows no attrs class here")
-    assert sorted({int(line) for line in found}) == wrong, said
+    assert sorted(found) == wrong, said
 
 
 @pytest.mark.slow
 def test_pyright_finds_what_is_wrong_and_nothing_else() -> None:
-    said = run(sys.executable, "-m", "pyright", "--outputjson", str(CALLS))
+    said = run(sys.executable, "-m", "pyright", "--outputjson")
 
-    found = [
-        each["range"]["start"]["line"] + 1
+    found = {
+        (Path(each["file"]).name, each["range"]["start"]["line"] + 1)
         for each in json.loads(said)["generalDiagnostics"]
         if each["severity"] == "error"
-    ]
-    assert sorted(set(found)) == wrong_lines("# error"), said
+    }
+    assert sorted(found) == wrong_lines("# error"), said
