@@ -44,8 +44,10 @@ def test_flow_webs_types_are_those_of_flow(monkeypatch: pytest.MonkeyPatch) -> N
     assert done.exit_code == 0, done.output
 
 
-def test_what_is_up_to_date_is_left_alone(app: Path) -> None:
-    out = app / "codegen_app_web" / "src" / "generated"
+@pytest.mark.parametrize("web", ["codegen_app_web", "web"])
+def test_what_is_up_to_date_is_left_alone(app: Path, web: str) -> None:
+    out = app / web / "src" / "generated"
+    out.parent.mkdir(parents=True)
     assert "Wrote api.ts, dataModel.ts" in run("--app", "codegen_app").output
     before = (out / "api.ts").stat().st_mtime_ns
 
@@ -70,7 +72,7 @@ def test_a_stale_file_fails_the_check_with_what_to_do(app: Path) -> None:
     assert stale.read_text() == said, "a check writes nothing"
     shutil.rmtree(app / "types")
     missing = run("--app", "codegen_app", "--out", "types", "--check")
-    assert "api.ts, dataModel.ts in types is not" in missing.output
+    assert "api.ts, dataModel.ts in types are not" in missing.output
     assert not (app / "types").exists()
 
 
@@ -78,10 +80,18 @@ def test_a_mistake_in_the_app_is_told_with_its_place(app: Path) -> None:
     functions = app / "codegen_app" / "numbers_.py"
     functions.write_text(APP.replace("number: int", "number: set[int]"))
 
-    done = run("--app", "codegen_app")
+    done = run("--app", "codegen_app", "--out", "types")
 
     assert done.exit_code == 65
     assert "numbers_.py:4: numbers_:double, parameter 'number'" in done.output
+    assert not (app / "types").exists()
+
+
+def test_without_a_web_client_the_folder_must_be_named(app: Path) -> None:
+    done = run("--app", "codegen_app")
+    assert done.exit_code == 64
+    assert "neither codegen_app_web/src nor web/src here" in done.output
+    assert "name the folder with --out" in done.output
     assert not (app / "codegen_app_web").exists()
 
 
