@@ -279,6 +279,12 @@ class SwitchRefused(FlowError):
     code = "SwitchRefused"
 
 
+class CheckFailed(FlowError):
+    """Stored documents could not be checked against a new schema; nothing has changed."""
+
+    code = "CheckFailed"
+
+
 class AdminKeysError(FlowError):
     """The file of the admin keys cannot be used, or a key not made or found; the text says why."""
 

@@ -136,7 +136,9 @@ def _table_spec(
         wire = None if default is attrs.NOTHING else converter.to_wire(default, annotation)
         has_default = default is not attrs.NOTHING
         kind, shape = column_kind(annotation), sql_shape(annotation)
-        fields[each.name] = FieldSpec(each.name, kind, has_default, wire, shape)
+        fields[each.name] = FieldSpec(
+            each.name, kind, has_default, wire, shape, _print_of(annotation)
+        )
         target = _reference(annotation)
         if target is not None:
             if target not in documents:
@@ -145,9 +147,7 @@ def _table_spec(
     indexes = _index_specs(cls, fields)
     searches = search_specs(cls, types, {index.name for index in indexes})
     on_delete = reference_specs(cls.__name__, cls.__references__, types, references, indexes)
-    described = [
-        (n, _print_of(types[n]), f.has_default, f.default) for n, f in sorted(fields.items())
-    ]
+    described = [(n, f.print, f.has_default, f.default) for n, f in sorted(fields.items())]
     fingerprint = hashlib.sha256(orjson.dumps(described)).hexdigest()[:16]
     return TableSpec(cls.__table__, fields, indexes, references, fingerprint, searches, on_delete)
 

@@ -54,13 +54,17 @@ class SqlShape(Enum):
 
 @frozen
 class FieldSpec:
-    """One field of a document class; ``default`` is its wire form, if it has one."""
+    """One field of a document class; ``default`` is its wire form, if it has one.
+
+    ``print`` is its type as text: equal prints take the same values.
+    """
 
     name: str
     kind: ColumnKind
     has_default: bool = False
     default: JsonValue = None
     shape: SqlShape = SqlShape.ANY
+    print: str = ""
 
 
 @frozen

@@ -101,7 +101,18 @@ class Reader(Protocol):
         ...
 
 
-class Snapshot(Reader, Protocol):
+class Looking(Protocol):
+    """What one asks of a table as a whole, where changes of the schema are prepared."""
+
+    def written_since(self, position: int, table: TableName) -> Sequence[str] | None:
+        """Give the ids that were written behind a place in the commit log, each once.
+
+        None if the log no longer says, since that part of it was pruned.
+        """
+        ...
+
+
+class Snapshot(Reader, Looking, Protocol):
     """A connection for reading. Not for two threads at once; any one thread may use it."""
 
     def begin(self) -> CommitTs:
@@ -114,6 +125,10 @@ class Snapshot(Reader, Protocol):
 
     def count(self, table: TableName) -> int:
         """Count the rows of a table; the time grows with them, a million take some 10 ms."""
+        ...
+
+    def log_position(self) -> int:
+        """Give how far the commit log is: the number of its newest row, 0 if it is empty."""
         ...
 
     def interrupt(self) -> None:
@@ -129,7 +144,7 @@ class InterruptedRead(FlowError):
     """A read was interrupted by :meth:`Snapshot.interrupt` or :meth:`Writer.interrupt`."""
 
 
-class Transaction(Reader, Protocol):
+class Transaction(Reader, Looking, Protocol):
     """What a mutation works on. Rows that it wrote are seen by its own reads."""
 
     @property
@@ -401,6 +416,11 @@ class Storage(Protocol):
     @property
     def troubles(self) -> Mapping[str, int]:
         """How often each kind of the engine's errors has come."""
+        ...
+
+    @property
+    def file(self) -> str | None:
+        """The database file, which other processes may read; None if they cannot."""
         ...
 
     def open_snapshot(self) -> Snapshot:

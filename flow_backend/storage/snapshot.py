@@ -1,6 +1,6 @@
 """A snapshot: one connection for reading, at one commit timestamp at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import apsw
@@ -9,6 +9,7 @@ from flow_backend.errors import LocalProtocolError
 from flow_backend.storage.base import IndexBounds, SearchBounds, StoredRow, TableName
 from flow_backend.storage.connection import Connection, close_connection
 from flow_backend.storage.history import SchemaHistory
+from flow_backend.storage.read_only import log_position, written_since
 from flow_backend.storage.reader import TableReader
 from flow_backend.storage.troubles import Troubles
 from flow_backend.values.timestamp import CommitTs
@@ -88,6 +89,23 @@ class StoredSnapshot:
         """Count the rows of a table."""
         self._check_open()
         return self._reader.count(table)
+
+    def log_position(self) -> int:
+        """Give how far the commit log is."""
+        self._check_open()
+        try:
+            return log_position(self._connection)
+        except apsw.Error as error:
+            raise self._troubles.of_read(error) from error
+
+    def written_since(self, position: int, table: TableName) -> Sequence[str] | None:
+        """Give the ids that were written behind a place in the commit log, each once."""
+        self._check_open()
+        try:
+            number = self._reader.table(table).number
+            return written_since(self._connection, position, number)
+        except apsw.Error as error:
+            raise self._troubles.of_read(error) from error
 
     def _check_open(self) -> None:
         if not self._open:

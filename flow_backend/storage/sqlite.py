@@ -119,6 +119,11 @@ class SqliteStorage:
         """How often each kind of SQLite's errors has come."""
         return self._troubles.counts
 
+    @property
+    def file(self) -> str | None:
+        """The database file, None if it is on a disk of its own kind."""
+        return self._files.database if self._files.vfs is None else None
+
     def open_snapshot(self) -> Snapshot:
         """Open one more connection for reading."""
         try:

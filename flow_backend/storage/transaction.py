@@ -14,6 +14,7 @@ from flow_backend.schema.table import RowKeys, SqlValue, WireDocument
 from flow_backend.storage.base import IndexBounds, SearchBounds, StoredRow, TableName
 from flow_backend.storage.connection import Connection, Cursor
 from flow_backend.storage.keys import KeyParts
+from flow_backend.storage.read_only import written_since
 from flow_backend.storage.reader import TableReader
 from flow_backend.storage.recent_rows import RecentRows, RowPlace
 from flow_backend.storage.tables import (
@@ -186,6 +187,17 @@ class StoredTransaction:
             raise self._refusal(error, stored, row_id) from error
         keys = stored.keys.row_keys(self._document(stored, raw), rowid)
         self.changes.append((stored, row_id, keys, raw, None, None))
+
+    def written_since(self, position: int, table: TableName) -> Sequence[str] | None:
+        """Give the ids that were written behind a place in the commit log, each once.
+
+        What this transaction's own batch has written is not in the log yet.
+        """
+        self._check_open()
+        try:
+            return written_since(self._connection, position, self._reader.table(table).number)
+        except apsw.Error as error:
+            raise self._failed(error) from error
 
     def savepoint(self) -> "StoredSavepoint":
         """Open a part that can be undone alone."""
