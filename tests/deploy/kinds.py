@@ -184,13 +184,15 @@ KINDS: list[Kind] = [
 ]
 
 
-def _echo(annotation: Any) -> Function[..., Any]:
+def echo(annotation: Any) -> Function[..., Any]:
+    """Make a mutation that gives back what it takes, of this type."""
+
     @mutation
-    def echo(ctx: Any, value: Any) -> Any:
+    def give(ctx: Any, value: Any) -> Any:
         return value
 
-    echo.call.__annotations__.update({"value": annotation, "return": annotation})
-    return echo
+    give.call.__annotations__.update({"value": annotation, "return": annotation})
+    return give
 
 
 def _defaulted() -> Function[..., Any]:
@@ -218,7 +220,7 @@ def _unannotated() -> Function[..., Any]:
 
 def kinds_app() -> App:
     """Give an app with a function for each kind, and those that need more than one type."""
-    functions = {f"kinds:{each.name}": _echo(each.annotation) for each in KINDS}
+    functions = {f"kinds:{each.name}": echo(each.annotation) for each in KINDS}
     more = {
         "kinds:defaulted": _defaulted(),
         "kinds:unannotated": _unannotated(),
