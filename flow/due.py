@@ -17,7 +17,7 @@ from flow.time.recurrence import (
     occurrence_of,
 )
 from flow.time.rules import read_rule
-from flow_backend import AppError, Date, Id, Instant, MutationCtx, Time
+from flow_backend import AppError, Date, Instant, MutationCtx, Time
 
 PRIORITIES: Final = range(1, 5)
 
@@ -156,12 +156,6 @@ def roll_back(ctx: MutationCtx, task: Task) -> None:
         }
         ctx.db.delete(last.id)
     ctx.db.patch(task.id, **changes)
-
-
-def forget_completions(ctx: MutationCtx, task: Id[Task]) -> None:
-    """Remove what a task that goes away has behind it: the newest five thousand."""
-    for each in ctx.db.scan(Completion.by_task[task]).desc().take(5_000):
-        ctx.db.delete(each.id)
 
 
 def series_of_task(ctx: MutationCtx, task: Task) -> Series | None:

@@ -4,7 +4,7 @@ from typing import Final
 
 from attrs import frozen
 
-from flow.schema import Note, NoteVersion
+from flow.schema import Note, NoteText, NoteVersion
 from flow_backend import Id, Instant, MutationCtx, QueryCtx
 
 NEWEST_KEPT: Final = 100
@@ -52,6 +52,15 @@ def keep(ctx: MutationCtx, note: Id[Note], version: int, text: VersionText, now:
     for row in older.take(2):
         if now - row.edited_at > KEPT_MS:
             ctx.db.delete(row.id)
+
+
+def show(ctx: MutationCtx, note: Id[Note], text: VersionText) -> None:
+    """Let searches find a note by this text, in the place of the one of before."""
+    found = ctx.db.scan(NoteText.by_note[note]).unique()
+    if found is None:
+        ctx.db.insert(NoteText(note=note, title=text.title, body=text.body, tags=text.tags))
+    else:
+        ctx.db.patch(found.id, title=text.title, body=text.body, tags=text.tags)
 
 
 def text_of(ctx: QueryCtx | MutationCtx, note: Note) -> VersionText:

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
-from flow.note_versions import VersionText, base_of, forget, keep, text_of
-from flow.schema import Capture, Note
+from flow.note_versions import VersionText, base_of, forget, keep, show, text_of
+from flow.schema import Capture, Note, NoteText
 from flow.settings import settings_of
 from flow_backend import (
     AppError,
@@ -17,6 +17,7 @@ from flow_backend import (
     Instant,
     MutationCtx,
     QueryCtx,
+    Snippet,
     internal_mutation,
     mutation,
     query,
@@ -111,6 +112,7 @@ def make_note(
     )
     ident = ctx.db.insert(note)
     keep(ctx, ident, 1, text, now)
+    show(ctx, ident, text)
     return ident
 
 
@@ -122,6 +124,28 @@ def list_notes(ctx: QueryCtx, tag: str | None = None) -> list[Note]:
         wanted = clean_tag(tag).casefold()
         notes = notes.filter(lambda note: wanted in [each.casefold() for each in note.tags])
     return notes.take(LISTED_MAX)
+
+
+@frozen
+class FoundNote:
+    """A note that a search has found, and what to show of it."""
+
+    note: Note
+    snippet: Snippet
+
+
+@query
+def search(ctx: QueryCtx, text: str, count: int = 20) -> list[FoundNote]:
+    """Find notes by the words of their titles, tags and texts, the best first.
+
+    The last word may be the beginning of one.
+    """
+    found: list[FoundNote] = []
+    for hit in ctx.db.search(NoteText.text, text).take(count):
+        note = ctx.db.get(hit.document.note)
+        if note is not None:
+            found.append(FoundNote(note, hit.snippet()))
+    return found
 
 
 @query
@@ -235,6 +259,7 @@ def _write(
         return note.version
     now = ctx.clock.now()
     keep(ctx, note.id, version, new, now)
+    show(ctx, note.id, new)
     ctx.db.patch(
         note.id,
         title=new.title,

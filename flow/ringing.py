@@ -300,5 +300,5 @@ def _forget_old(ctx: MutationCtx, reminder: Id[Reminder]) -> None:
     newest = ctx.db.scan(Delivery.by_reminder[reminder]).desc().take(2 * KEPT_DELIVERIES + 4)
     for each in newest[2 * KEPT_DELIVERIES :]:
         if each.state not in {"ringing", "snoozed", "held", "due"}:
-            end_webhook(ctx, reminder, each.occurrence, forget=True)
+            end_webhook(ctx, reminder, each.occurrence)
             ctx.db.delete(each.id)

@@ -4,7 +4,18 @@ from typing import Final, Literal
 
 from attrs import frozen
 
-from flow_backend import Date, Document, Id, Index, Instant, ScheduledFunction, Time, document
+from flow_backend import (
+    Date,
+    Document,
+    Id,
+    Index,
+    Instant,
+    Reference,
+    ScheduledFunction,
+    SearchIndex,
+    Time,
+    document,
+)
 
 # The parts of a day, as long as nobody has said otherwise.
 MORNING: Final = Time(9, 0)
@@ -84,6 +95,7 @@ class Task(Document):
 
     by_place = Index("board", "column", "rank")
     by_due = Index("completed_at", "due_at")
+    text = SearchIndex("title", "labels", "body", within=("board",))
 
 
 @document("completions")
@@ -105,6 +117,7 @@ class Completion(Document):
     repeat: RepeatState
 
     by_task = Index("task", "done_at")
+    of_task = Reference("task", on_delete="cascade")
 
 
 @document("quick_adds")
@@ -202,6 +215,20 @@ class NoteVersion(Document):
     edited_at: Instant
 
     by_version = Index("note", "version", unique=True)
+
+
+@document("note_texts")
+class NoteText(Document):
+    """The text of a note as it is now, to be searched: neither a list nor a version is that."""
+
+    note: Id[Note]
+    title: str
+    body: str
+    tags: tuple[str, ...]
+
+    by_note = Index("note", unique=True)
+    of_note = Reference("note", on_delete="cascade")
+    text = SearchIndex("title", "tags", "body")
 
 
 ReminderState = Literal["waiting", "ringing", "done", "canceled"]
@@ -310,3 +337,4 @@ class WebhookAttempt(Document):
 
     by_reminder = Index("reminder")
     by_delivery = Index("delivery")
+    of_delivery = Reference("delivery", on_delete="cascade")

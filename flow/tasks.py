@@ -12,7 +12,6 @@ from flow.due import (
     NO_DUE,
     checked_priority,
     due_fields,
-    forget_completions,
     repeat_fields,
     roll_back,
     roll_on,
@@ -32,6 +31,7 @@ from flow_backend import (
     Page,
     PaginationOptions,
     QueryCtx,
+    Snippet,
     Time,
     mutation,
     query,
@@ -63,6 +63,26 @@ def list_tasks(ctx: QueryCtx, board: Id[Board]) -> list[Task]:
 def get(ctx: QueryCtx, task: Id[Task]) -> Task | None:
     """Give a task, or null if there is none."""
     return ctx.db.get(task)
+
+
+@frozen
+class FoundTask:
+    """A task that a search has found, and what to show of it."""
+
+    task: Task
+    snippet: Snippet
+
+
+@query
+def search(
+    ctx: QueryCtx, text: str, board: Id[Board] | None = None, count: int = 20
+) -> list[FoundTask]:
+    """Find tasks by the words of their titles, labels and texts, the best first.
+
+    The last word may be the beginning of one. It finds done tasks, too.
+    """
+    hits = ctx.db.search(Task.text, text, **({} if board is None else {"board": board}))
+    return [FoundTask(hit.document, hit.snippet()) for hit in hits.take(count)]
 
 
 @query
@@ -291,7 +311,6 @@ def remove(ctx: MutationCtx, task: Id[Task]) -> None:
     """Remove a task. One that is gone already is gone: two people may both remove it."""
     if ctx.db.get(task) is not None:
         task_reminders.removed(ctx, task)
-        forget_completions(ctx, task)
         ctx.db.delete(task)
 
 

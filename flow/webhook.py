@@ -31,7 +31,6 @@ _GUARD_SECONDS: Final = 60.0
 
 _GONE: Final = 410
 _ERROR_CHARS: Final = 300
-_KEPT_ATTEMPTS: Final = 2 * ATTEMPTS_MAX
 
 
 @frozen
@@ -78,17 +77,12 @@ def queue_webhook(ctx: MutationCtx, reminder: Id[Reminder], occurrence: str) -> 
     ctx.db.patch(delivery, job=job)
 
 
-def end_webhook(
-    ctx: MutationCtx, reminder: Id[Reminder], occurrence: str, *, forget: bool = False
-) -> None:
+def end_webhook(ctx: MutationCtx, reminder: Id[Reminder], occurrence: str) -> None:
     """End what is still to be sent of an occurrence that nobody waits for any more."""
     found = _row_of(ctx, reminder, occurrence)
     if found is not None and found.state == "due":
         _stop(ctx, found)
         ctx.db.patch(found.id, state="ended", job=None)
-    if found is not None and forget:
-        for attempt in ctx.db.scan(WebhookAttempt.by_delivery[found.id]).take(_KEPT_ATTEMPTS):
-            ctx.db.delete(attempt.id)
 
 
 def _row_of(ctx: MutationCtx, reminder: Id[Reminder], occurrence: str) -> Delivery | None:

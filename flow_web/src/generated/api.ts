@@ -17,6 +17,8 @@ import type {
   DateText,
   Day,
   Edited,
+  FoundNote,
+  FoundTask,
   Id,
   Instant,
   Made,
@@ -138,6 +140,12 @@ export type Api = {
     list: FunctionReference<"query", "public", { tag?: string | null }, Note[]>;
     /** Remove a note. One that is gone already is gone: two people may both remove it. */
     remove: FunctionReference<"mutation", "public", { note: Id<"notes"> }, null>;
+    /**
+     * Find notes by the words of their titles, tags and texts, the best first.
+     *
+     * The last word may be the beginning of one.
+     */
+    search: FunctionReference<"query", "public", { text: string; count?: number }, FoundNote[]>;
   };
   people: {
     /**
@@ -354,6 +362,17 @@ export type Api = {
     remove: FunctionReference<"mutation", "public", { task: Id<"tasks"> }, null>;
     /** Note that a task is not done after all; of one that repeats, that its last time was not. */
     reopen: FunctionReference<"mutation", "public", { task: Id<"tasks"> }, null>;
+    /**
+     * Find tasks by the words of their titles, labels and texts, the best first.
+     *
+     * The last word may be the beginning of one. It finds done tasks, too.
+     */
+    search: FunctionReference<
+      "query",
+      "public",
+      { text: string; board?: Id<"boards"> | null; count?: number },
+      FoundTask[]
+    >;
     /**
      * Say when a task is due; null takes its date away, and its repeat with it.
      *

@@ -14,6 +14,7 @@ export type TableNames =
   | "captures"
   | "completions"
   | "deliveries"
+  | "note_texts"
   | "note_versions"
   | "notes"
   | "quick_adds"
@@ -31,6 +32,7 @@ export type Documents = {
   captures: Capture;
   completions: Completion;
   deliveries: Delivery;
+  note_texts: NoteText;
   note_versions: NoteVersion;
   notes: Note;
   quick_adds: QuickAdded;
@@ -186,6 +188,18 @@ export type Edited = {
   base: number;
 };
 
+/** A note that a search has found, and what to show of it. */
+export type FoundNote = {
+  note: Note;
+  snippet: Snippet;
+};
+
+/** A task that a search has found, and what to show of it. */
+export type FoundTask = {
+  task: Task;
+  snippet: Snippet;
+};
+
 /** What a line was made into. */
 export type Made = {
   kind: "task" | "note" | "reminder";
@@ -224,6 +238,16 @@ export type Note = {
   version: number;
   edited_at: Instant;
   capture: Id<"captures"> | null;
+};
+
+/** The text of a note as it is now, to be searched: neither a list nor a version is that. */
+export type NoteText = {
+  _id: Id<"note_texts">;
+  _creationTime: Instant;
+  note: Id<"notes">;
+  title: string;
+  body: string;
+  tags: string[];
 };
 
 /** A note as it once was. What an edit began with is found here when it has to be merged. */
@@ -445,6 +469,20 @@ export type SettingsRow = {
   webhook_url: string | null;
   webhook_secret: string | null;
   webhook_gone_at: Instant | null;
+};
+
+/** A part of a field's text, in pieces, so that no client must read markup in them. */
+export type Snippet = {
+  /** Whose text it is. */
+  field: string;
+  /** Joined they are the text, with … where something was left out before or after. */
+  parts: SnippetPart[];
+};
+
+/** A piece of a text; `hit` says that it is what was searched for. */
+export type SnippetPart = {
+  text: string;
+  hit: boolean;
 };
 
 /** A card on a board. `rank` orders the cards of a column. */
