@@ -39,6 +39,7 @@ check: setup
 	$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/pyright --warnings >/dev/null || $(BIN)/pyright
+	$(BIN)/flow codegen --check >/dev/null
 
 setup: $(STAMPS)/python
 
