@@ -11,6 +11,7 @@ from flow_backend.functions.describe import AppSpec, FunctionSpec, TableDescript
 from flow_backend.functions.registry import App
 from flow_backend.records import frozen
 from flow_backend.schema.shapes import ClassOf, ClassShape, FieldShape
+from flow_backend.schema.table import TableSpec
 from flow_backend.values.value import JsonValue
 
 _NO_PART_OF_IT: Final = frozenset({"docs", "place"})
@@ -70,7 +71,7 @@ def difference(old: App | None, new: App) -> Difference:
     after = describe_app(new)
     return Difference(
         _changes(_functions(old, before), _functions(new, after)),
-        _changes(_tables(before), _tables(after)),
+        _changes(_tables(old, before), _tables(new, after)),
         _changes(_indexes(old), _indexes(new)),
         _changes(_crons(old), _crons(new)),
         _changes(_routes(old), _routes(new)),
@@ -122,17 +123,29 @@ def _function(function: FunctionSpec, call: object, spec: AppSpec) -> Parts:
     }
 
 
-def _tables(spec: AppSpec) -> Mapping[str, Parts]:
-    return {name: _fields(table, spec) for name, table in spec.tables.items()}
+def _tables(app: App | None, spec: AppSpec) -> Mapping[str, Parts]:
+    if app is None:
+        return {}
+    return {
+        name: _fields(table, spec) | _rules(app.schema.tables[name])
+        for name, table in spec.tables.items()
+    }
 
 
-def _fields(table: TableDescription, spec: AppSpec) -> Parts:
+def _fields(table: TableDescription, spec: AppSpec) -> dict[str, object]:
     return {each.name: _print(each, spec) for each in table.fields}
+
+
+def _rules(table: TableSpec) -> dict[str, object]:
+    """Give what a delete elsewhere does to the table's documents."""
+    return {f"on delete of {each.field}": each.on_delete for each in table.on_delete}
 
 
 def _indexes(app: App | None) -> Mapping[str, Parts]:
     found: dict[str, Parts] = {}
-    for name, table in {} if app is None else app.schema.tables.items():
+    if app is None:
+        return found
+    for name, table in app.schema.tables.items():
         if not name.startswith("_"):
             for index in table.indexes:
                 parts: Parts = {"fields": index.fields, "unique": index.unique}

@@ -24,10 +24,14 @@ class Note(Document):
     parts: list[Part]
     by_text = Index("text")
     by_stars = Index("stars")
+    words = SearchIndex("text")
 
 @document("lists")
 class List(Document):
     name: str
+    first: Id[Note] | None = None
+    by_first = Index("first")
+    first_note = Reference("first", on_delete="null")
 
 @query
 def texts(ctx: QueryCtx) -> list[str]:
@@ -95,7 +99,12 @@ def test_all_of_a_first_version_is_new(tmp_path: Path) -> None:
 
     assert found.functions.added == ("notes:add", "notes:clear", "notes:parts", "notes:texts")
     assert found.tables.added == ("lists", "notes")
-    assert found.indexes.added == ("notes.by_stars", "notes.by_text")
+    assert found.indexes.added == (
+        "lists.by_first",
+        "notes.by_stars",
+        "notes.by_text",
+        "notes.words",
+    )
     assert found.crons.added == ("note", "tidy")
     assert found.routes.added == ("POST /hook",)
 
@@ -146,7 +155,12 @@ def test_kind_and_visibility_are_parts_of_a_function(tmp_path: Path) -> None:
 def test_tables_and_indexes_are_compared_by_their_fields(tmp_path: Path) -> None:
     found = between(
         tmp_path,
-        ('@document("lists")\nclass List(Document):\n    name: str\n', ""),
+        (
+            '@document("lists")\nclass List(Document):\n    name: str\n'
+            '    first: Id[Note] | None = None\n    by_first = Index("first")\n'
+            '    first_note = Reference("first", on_delete="null")\n',
+            "",
+        ),
         ("    stars: int = 0\n", "    marks: int = 0\n    text2: str = ''\n"),
         ('by_stars = Index("stars")', 'by_marks = Index("marks")'),
         ('by_text = Index("text")', 'by_text = Index("text", unique=True)'),
@@ -159,9 +173,20 @@ def test_tables_and_indexes_are_compared_by_their_fields(tmp_path: Path) -> None
     }
     assert found["indexes"] == {
         "added": ["notes.by_marks"],
-        "removed": ["notes.by_stars"],
+        "removed": ["lists.by_first", "notes.by_stars"],
         "changed": {"notes.by_text": ["unique"]},
     }
+
+
+def test_searches_and_references_are_compared_too(tmp_path: Path) -> None:
+    found = between(
+        tmp_path,
+        ('on_delete="null"', 'on_delete="restrict"'),
+        ('SearchIndex("text")', 'SearchIndex("text", within=("stars",))'),
+    )
+
+    assert found["tables"]["changed"] == {"lists": ["on delete of first"]}
+    assert found["indexes"]["changed"] == {"notes.words": ["within"]}
 
 
 def test_crons_and_routes_are_compared_too(tmp_path: Path) -> None:
