@@ -23,7 +23,8 @@ from flow_backend.errors import AppError, FailedCall, InvalidCall, Overloaded
 from flow_backend.functions.context import Caller
 from flow_backend.functions.function import Action, Function, Kind
 from flow_backend.functions.retry import Retry
-from flow_backend.functions.runner import Attempt, Runner
+from flow_backend.functions.runner import Attempt
+from flow_backend.functions.versions import AppVersion, Versions
 from flow_backend.runtime import Runtime
 from flow_backend.storage.base import Done, Refused
 from flow_backend.values.encode import decode
@@ -60,6 +61,9 @@ class ActionActor:
     it may shield itself, or swallow its cancellation. The other keeps its deadline, answers for it
     whatever it does, and then cancels it. It keeps its turn until it really ends.
 
+    An attempt runs on the version of the app that is in force when it begins, to its end. What it
+    calls is found by path in the version in force at the call.
+
     In:   RunAction, from sessions and HTTP requests.
     Out:  RunMutation to the MutationActor, queries to the readers; ActionDone to whoever asked.
     Owns: the running actions and their cancellation.
@@ -68,7 +72,7 @@ class ActionActor:
     inbox: Mailbox[RunAction]
     mutations: Mailbox[MutationMessage]
     query: Callable[[Call], Awaitable[QueryDone]]
-    runner: Runner
+    versions: Versions
     runtime: Runtime
     outside: trio.Nursery
     running_max: int = 64
@@ -175,7 +179,7 @@ class ActionActor:
         # A scheduled run is repeated by the JobActor, which also remembers it over a restart.
         if depth == 0 and call.caller.job is not None:
             return None
-        function = self.runner.app.app.functions.get(call.path)
+        function = self.versions.newest.app.functions.get(call.path)
         return function.retry if isinstance(function, Action) else None
 
     async def _pause(self, seconds: float, running: "_Running", depth: int) -> None:
@@ -197,17 +201,24 @@ class ActionActor:
         async def run(function: Function[..., Any], arguments: Mapping[str, object]) -> Any:
             if running.scope.cancel_called:
                 raise InvalidCall("this action was ended, and can call nothing any more")
-            return await self._call(function, arguments, call.caller, running, depth + 1)
+            inside = Caller(call.caller.identity, admin=True, job=call.caller.job)
+            return await self._call(version, function, arguments, inside, running, depth + 1)
 
         await self._open_outgoing()
         http = running.message.http
-        if http is not None and depth == 0:
-            return await self.runner.answer(http, call.caller, run)
-        return await self.runner.attempt(call.path, call.args, call.caller, run)
+        with self.versions.using(self.versions.newest) as version:
+            if http is None or depth > 0:
+                return await version.runner.attempt(call.path, call.args, call.caller, run)
+            # It waited for its turn, and another version may have another route there.
+            action = version.app.router.find(http.method, http.request.path)
+            if action is None:
+                return Attempt(Refused(f"{call.path} is no route any more"), "UnknownFunction")
+            http.action = action
+            return await version.runner.answer(http, call.caller, run)
 
     async def _open_outgoing(self) -> None:
         """Make ``ctx.http`` before the first action: in a thread, since it takes a while."""
-        outgoing = self.runner.outgoing
+        outgoing = self.versions.newest.runner.outgoing
         if outgoing.is_open:
             return
         async with self._opening:
@@ -220,18 +231,20 @@ class ActionActor:
 
     async def _call(
         self,
+        version: AppVersion,
         function: Function[..., Any],
         arguments: Mapping[str, object],
-        caller: Caller,
+        inside: Caller,
         running: "_Running",
         depth: int,
     ) -> Any:
-        """Run a function for an action: a transaction of its own, with the action's caller."""
+        """Run a function for an action: a transaction of its own, with the action's caller.
+
+        The server's own code may call internal functions; who asks stays the same.
+        """
         if depth > self.depth_max:
             raise InvalidCall(f"calls are nested more than {self.depth_max} deep")
-        contract = self.runner.app.contracts[function.path]
-        # The server's own code may call internal functions; who asks stays the same.
-        inside = Caller(caller.identity, admin=True, job=caller.job)
+        contract = version.bound.contracts[function.path]
         call = Call(function.path, contract.wire_arguments(arguments), inside)
         match function.kind:
             case Kind.QUERY:

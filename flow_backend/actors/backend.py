@@ -8,7 +8,8 @@ import trio
 from attrs import define, field, frozen
 
 from flow_backend.actors.action import ActionActor
-from flow_backend.actors.blame import Asked
+from flow_backend.actors.blame import Asked, shown
+from flow_backend.actors.deploying import Deployer, DeployRequest, DeployResult
 from flow_backend.actors.gate import Gate
 from flow_backend.actors.jobs import JobActor
 from flow_backend.actors.mailbox import Mailbox, Reply
@@ -29,6 +30,7 @@ from flow_backend.actors.messages import (
     SwapIn,
     SwappedIn,
     TableLost,
+    TableMessage,
 )
 from flow_backend.actors.mutation import MutationActor
 from flow_backend.actors.outbox import Outbox, TextFrame
@@ -48,6 +50,7 @@ from flow_backend.functions.function import Kind
 from flow_backend.functions.job_steps import Step
 from flow_backend.functions.limits import Limits
 from flow_backend.functions.outgoing import Network
+from flow_backend.functions.versions import AppVersion, Versions
 from flow_backend.runtime import Runtime
 from flow_backend.storage.base import (
     Done,
@@ -122,12 +125,15 @@ class Backend:
     runtime: Runtime
     storage: Storage
     mutation: MutationActor
-    tables: Mapping[TableName, TableActor]
+    tables: dict[TableName, TableActor]
     query_actor: QueryActor
     action: ActionActor
     jobs: JobActor
     scheduler: SchedulerActor
+    deployer: Deployer
     pool: ReadPool
+    versions: Versions
+    inboxes: dict[TableName, Mailbox[TableMessage]]
     outbox: Outbox
     text_frame: TextFrame
     verify_user: VerifyUser | None
@@ -140,6 +146,7 @@ class Backend:
     session_crash_alerts: int = 0
     _session_intensity: RestartIntensity = field(factory=lambda: RestartIntensity(100, 60.0))
     _last_session: int = 0
+    _queries: Kept | None = None
     stopping: bool = False
 
     # --- What the server asks ----------------------------------------------------------------
@@ -221,6 +228,46 @@ class Backend:
         if isinstance(done, NotDone):
             raise Overloaded(done.reason)
         return done.result
+
+    async def deploy(self, request: DeployRequest) -> DeployResult:
+        """Put a version of the app in force, or say why it cannot be.
+
+        Raises: AppDefinitionError if it is no package; Overloaded if nothing was taken.
+        """
+        return await self.deployer.deploy(request)
+
+    async def start_deploy(self, request: DeployRequest) -> int:
+        """Begin a deploy, and give its number: how it goes on stands in its row.
+
+        Raises: what :meth:`deploy` raises.
+        """
+        return await self._begun(lambda told: self.deployer.deploy(request, told))
+
+    async def start_rollback(self, to: int, author: str = "", message: str = "") -> int:
+        """Begin to put the code of an earlier version in force again, and give the new number.
+
+        Raises: AppDefinitionError if that version cannot come back; what :meth:`deploy` raises.
+        """
+        return await self._begun(
+            lambda told: self.deployer.roll_back(to, author, message, on_number=told)
+        )
+
+    async def _begun(self, work: Callable[[Callable[[int], None]], Awaitable[DeployResult]]) -> int:
+        """Start a deploy of its own: whoever asked may leave, and it goes on."""
+        begun = Reply[int | Exception]()
+
+        async def keep() -> None:
+            try:
+                await work(begun.put)
+            except Exception as error:
+                begun.put(error)
+                logger.warning("a deploy failed", error=shown(error))
+
+        self.supervisor.nursery.start_soon(keep, name="deploy")
+        answer = await begun.wait()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     async def _hand_over(self, inbox: Mailbox[M], message: M, what: str) -> None:
         # There nearly always is room, and then a deadline would cost more than all the rest.
@@ -316,6 +363,8 @@ class Backend:
             "scheduled_late_seconds_max": self.jobs.late_seconds_max,
             "scheduled_overdue_seconds": self.jobs.overdue_seconds,
             **{f"storage_{name}_total": count for name, count in self.storage.troubles.items()},
+            "version": self.versions.newest.number,
+            "deploys_total": self.deployer.deploys,
             "actor_restarts_total": self.supervisor.restarts,
             "session_crashes_total": self.session_crashes,
             "session_crash_alerts_total": self.session_crash_alerts,
@@ -330,7 +379,8 @@ class Backend:
         """
         start = self.supervisor.start
         self.mutation.on_restart = self._writer_is_back
-        queries = Kept(
+        self.mutation.on_switch = self._version_is_in_force
+        queries = self._queries = Kept(
             name="queries",
             run=self._run_queries,
             recover=self._queries_failed,
@@ -368,6 +418,18 @@ class Backend:
         start(Kept(name="outbox", run=self.outbox.run))
         start(Kept(name="snapshots", run=self.pool.run))
         start(Kept(name="tokens", run=self._expire_tokens))
+
+    def _version_is_in_force(self, version: AppVersion) -> None:
+        """Start the actors of tables that are new; one that is gone has nothing more to do."""
+        for name in map(TableName, version.app.schema.tables):
+            if name in self.tables:
+                continue
+            inbox = Mailbox[TableMessage](self.settings.table_messages)
+            table = TableActor(name=name, inbox=inbox, queries=self.query_actor.inbox)
+            # The writer and the queries look there.
+            self.inboxes[name], self.tables[name] = inbox, table
+            assert self._queries is not None, name
+            self.supervisor.start(self._kept_table(name, table, self._queries))
 
     def _kept_table(self, name: TableName, table: TableActor, queries: Kept) -> Kept:
         return Kept(
@@ -438,7 +500,7 @@ class Backend:
             tables=failed.tables,
             snapshot=failed.snapshot,
             pool=failed.pool,
-            runner=failed.runner,
+            versions=failed.versions,
             durations=failed.durations,
             runtime=failed.runtime,
             outbox=failed.outbox,

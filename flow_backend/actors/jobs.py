@@ -38,7 +38,7 @@ from flow_backend.functions.job_steps import (
     waiting_jobs,
 )
 from flow_backend.functions.jobs import Job
-from flow_backend.functions.registry import BoundApp
+from flow_backend.functions.versions import Versions
 from flow_backend.runtime import Runtime, Worker
 from flow_backend.schema.system import JobRuns
 from flow_backend.storage.base import Done, Refused, Snapshot
@@ -173,7 +173,7 @@ class JobActor:
     actions: Put[RunAction]
     snapshot: Snapshot
     worker: Worker
-    app: BoundApp
+    versions: Versions
     runtime: Runtime
     queues: Mapping[JobRuns, Queue]
     stopping: bool = False
@@ -364,7 +364,7 @@ class JobActor:
         """Note in the database how an action ended."""
         assert running.result is not None, running.id
         running.stage, running.again_at = "ending", inf
-        function = self.app.app.functions.get(running.call.path)
+        function = self.versions.newest.app.functions.get(running.call.path)
         retry = function.retry if isinstance(function, Action) and running.is_passing else None
         seed = self.runtime.random.getrandbits(32)
         self._step(running.id, _own("end"), EndAction(running.id, running.result, retry, seed))

@@ -73,9 +73,13 @@ class LiveRuns:
         self.running[live.id] = live
         # Set before the run: a commit that meets the old read set meets a run of before.
         live.met = False
+        versions = self.pool.versions
+        version = versions.at(at.ts)
+        versions.hold(version)
 
         def done(finished: Finished[QueryRun]) -> None:
             self.pool.give_back(worker)
+            versions.release(version)
             run = finished.value
             if isinstance(finished.error, StorageError):
                 self.tell.put(StorageFailed(finished.error))
@@ -83,13 +87,13 @@ class LiveRuns:
             if run is None:
                 # A read failed under it. The query says so, and is run again with its next commit.
                 assert finished.error is not None
-                refused = self.pool.runner.refusal(finished.error, live.call.path, Log(Limits()))
+                refused = version.runner.refusal(finished.error, live.call.path, Log(Limits()))
                 wakes_at = _ahead(live.wakes_at, at.now_ms)
                 run = QueryRun(refused, live.read_set, live.journal, False, FAST_SECONDS, wakes_at)
             self.tell.put(RunEnded(live.id, at, run))
 
         worker.worker.submit(
-            lambda: worker.run(live.call, live.journal, self.pool.runner, at.now_ms), done
+            lambda: worker.run(live.call, live.journal, version.runner, at.now_ms), done
         )
 
     def ended(self, ident: LiveQueryId) -> LiveQuery | None:

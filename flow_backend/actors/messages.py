@@ -6,19 +6,22 @@ from typing import Final, NewType
 from attrs import field
 
 from flow_backend.actors.mailbox import Put
-from flow_backend.errors import ImportRefused, StorageError
+from flow_backend.errors import ImportRefused, StorageError, SwitchRefused
 from flow_backend.functions.context import NOBODY, Caller
 from flow_backend.functions.exchange import Exchange
 from flow_backend.functions.job_steps import Step
 from flow_backend.functions.read_set import Read
 from flow_backend.functions.runner import QueryRun
+from flow_backend.functions.versions import AppVersion
 from flow_backend.records import frozen
 from flow_backend.schema.system import JobRuns
+from flow_backend.schema.table import TableSpec
 from flow_backend.storage.base import (
     Done,
     Outcome,
     Refused,
     RequestKey,
+    Switched,
     TableName,
     Transaction,
     Write,
@@ -134,7 +137,32 @@ class SwapIn:
     session: SessionKey | None = None
 
 
-MutationMessage = RunMutation | MarkPast | SwapIn
+@frozen
+class SwitchDone:
+    """A version is in force."""
+
+    version: AppVersion
+
+
+@frozen
+class Switch:
+    """Put a version of the app in force: one commit, at its own place in the order.
+
+    Attributes:
+        specs: the tables of the version.
+        record: writes the rows that go with it.
+        version: makes it, of what the database says.
+        reply_to: hears how it went.
+    """
+
+    specs: tuple[TableSpec, ...]
+    record: Callable[[Transaction], None]
+    version: Callable[[Switched], AppVersion]
+    reply_to: "Put[SwitchDone | SwitchRefused | NotDone]"
+    session: None = None
+
+
+MutationMessage = RunMutation | MarkPast | SwapIn | Switch
 
 
 # --- To the TableActors ---------------------------------------------------------------------------
@@ -195,7 +223,17 @@ class Unsubscribe:
         return newer
 
 
-TableMessage = TableWrites | TableReplaced | Subscribe | Unsubscribe
+@frozen
+class NewLayout:
+    """From ``ts`` on rows have the keys of another version's indexes.
+
+    What was read before cannot be compared with them: whoever read it is run again anyway.
+    """
+
+    ts: CommitTs
+
+
+TableMessage = TableWrites | TableReplaced | Subscribe | Unsubscribe | NewLayout
 
 
 # --- To the QueryActor ----------------------------------------------------------------------------
@@ -208,18 +246,22 @@ class Committed:
     It goes to the QueryActor straight from the writer: a table that is not named has nothing to
     say about ``ts``, so that its silence is never ambiguous and costs nothing. Each table has its
     own timestamp, since in a merged message it may not have been written by the newest batch.
+
+    ``is_switch`` says that a version of the app came into force: every answer may be another.
     """
 
     ts: CommitTs
     tables: Mapping[TableName, CommitTs]
     sessions: tuple[SessionKey, ...] = ()
+    is_switch: bool = False
 
     merge_key = "committed"
 
     def merged(self, newer: "Committed") -> "Committed":
         """Say what both say."""
         sessions = dict.fromkeys(self.sessions + newer.sessions)
-        return Committed(newer.ts, {**self.tables, **newer.tables}, tuple(sessions))
+        is_switch = self.is_switch or newer.is_switch
+        return Committed(newer.ts, {**self.tables, **newer.tables}, tuple(sessions), is_switch)
 
 
 @frozen
@@ -467,7 +509,24 @@ class CronsAnswered:
         return newer
 
 
-SchedulerMessage = NextInstant | CronsAnswered
+@frozen
+class CronsChanged:
+    """A version with crons of its own is in force; their rows are written.
+
+    Attributes:
+        upcoming: the next instant of each, by name, ms since the epoch.
+    """
+
+    upcoming: Mapping[str, float]
+
+    merge_key = "crons changed"
+
+    def merged(self, newer: "CronsChanged") -> "CronsChanged":
+        """Give the newer one."""
+        return newer
+
+
+SchedulerMessage = NextInstant | CronsAnswered | CronsChanged
 
 
 # --- To the ActionActor ---------------------------------------------------------------------------

@@ -17,19 +17,23 @@ from flow_backend.actors.messages import (
     MarkPast,
     MutationDone,
     MutationMessage,
+    NewLayout,
     NotDone,
     RunMutation,
     SessionKey,
     SwapIn,
     SwappedIn,
+    Switch,
+    SwitchDone,
     TableMessage,
     TableReplaced,
     TableWrites,
 )
-from flow_backend.errors import ImportRefused, NotCommitted
+from flow_backend.errors import ImportRefused, NotCommitted, StorageError, SwitchRefused
 from flow_backend.functions.job_steps import earliest_due
 from flow_backend.functions.jobs import JOBS
 from flow_backend.functions.runner import Runner
+from flow_backend.functions.versions import AppVersion, Versions
 from flow_backend.runtime import Runtime, Worker
 from flow_backend.storage.base import Committed as Batch
 from flow_backend.storage.base import (
@@ -38,6 +42,7 @@ from flow_backend.storage.base import (
     Job,
     Outcome,
     Refused,
+    Switched,
     TableName,
     Transaction,
     Writer,
@@ -47,6 +52,10 @@ from flow_backend.values.timestamp import CommitTs
 logger = structlog.get_logger()
 
 _TRY_AGAIN = "Nothing of it was written; send it again."
+
+
+def _ignore(_: AppVersion) -> None:
+    """Do nothing more at a switch."""
 
 
 @define
@@ -77,9 +86,11 @@ class BatchSize:
 class MutationActor:
     """Gives every mutation its place in the order of commits.
 
-    In:   RunMutation, MarkPast and SwapIn, from sessions, HTTP requests, actions, jobs, imports.
+    In:   RunMutation, MarkPast and SwapIn, from sessions, HTTP requests, actions, jobs, imports;
+          Switch from a deploy.
     Out:  MutationDone, SwappedIn or NotDone to whoever asked; then TableWrites or TableReplaced to
           the tables that were written, Committed to the QueryActor, JobsWritten to the JobActor.
+          NewLayout to every table at a switch.
     Owns: the writer, and with it the commit timestamp; its thread. ``published_ts`` is the newest
         commit that was told: others that are on disk already nobody may be shown yet.
     """
@@ -90,7 +101,7 @@ class MutationActor:
     jobs: Put[JobsWritten]
     writer: Writer
     worker: Worker
-    runner: Runner
+    versions: Versions
     runtime: Runtime
     durations: Durations
     size: BatchSize = field(factory=BatchSize)
@@ -98,9 +109,13 @@ class MutationActor:
     in_flight: list[RunMutation] = field(factory=list[RunMutation])
     # Called when the writer has begun anew; gives the sessions that are to get a transition.
     on_restart: Callable[[], tuple[SessionKey, ...]] = tuple
+    # Called when a version is in force, before any table or query hears of it.
+    on_switch: Callable[[AppVersion], None] = field(default=_ignore)
     at: MutationMessage | None = None
     _marks: deque[MarkPast] = field(factory=deque[MarkPast])
     _swaps: deque[SwapIn] = field(factory=deque[SwapIn])
+    _switches: deque[Switch] = field(factory=deque[Switch])
+    _switched: SwitchDone | None = None
     _committed: Batch | None = None
     _failed: bool = False
     _is_alone: bool = False
@@ -114,6 +129,11 @@ class MutationActor:
     def __attrs_post_init__(self) -> None:
         self.published_ts = self.writer.last_ts
 
+    @property
+    def runner(self) -> Runner:
+        """What runs mutations now."""
+        return self.versions.newest.runner
+
     async def run(self) -> None:
         """Work for ever."""
         if self._failed:
@@ -123,6 +143,9 @@ class MutationActor:
             batch = await self.inbox.receive_batch(self._next_size())
             # From here on each of them is answered, whatever fails.
             self._take(batch)
+            while self._switches:
+                await self._switch(self._switches[0])
+                self._switches.popleft()
             while self._marks:
                 await self._mark_past(self._marks[0])
                 self._marks.popleft()
@@ -139,7 +162,8 @@ class MutationActor:
         self.in_flight = [each for each in batch if isinstance(each, RunMutation)]
         self._marks = deque(each for each in batch if isinstance(each, MarkPast))
         self._swaps = deque(each for each in batch if isinstance(each, SwapIn))
-        taken = len(self.in_flight) + len(self._marks) + len(self._swaps)
+        self._switches = deque(each for each in batch if isinstance(each, Switch))
+        taken = len(self.in_flight) + len(self._marks) + len(self._swaps) + len(self._switches)
         assert taken == len(batch), batch
 
     def _next_size(self) -> int:
@@ -291,6 +315,50 @@ class MutationActor:
         self._unmaintained = True
         self.at = None
 
+    # --- Versions of the app ---------------------------------------------------------------------
+
+    async def _switch(self, message: Switch) -> None:
+        """Put a version in force. What the batch holds beside it runs on that version, after it."""
+        self.at, self._switched = message, None
+        # From COMMIT on others can read the new state, and must wait until its version is here.
+        self.versions.begin_change()
+        try:
+            switched = await self.worker.run(lambda: self._write_switch(message))
+            version = message.version(switched)
+            self.versions.install(version)
+        except NotCommitted as error:
+            message.reply_to.put(NotDone(None, f"{error} {_TRY_AGAIN}"))
+            return
+        except SwitchRefused as error:
+            message.reply_to.put(error)
+            return
+        finally:
+            self.versions.settle()
+        self._switched = SwitchDone(version)
+        self.on_switch(version)
+        for table in self.tables.values():
+            await table.send(NewLayout(version.from_ts))
+        self._tell(Committed(version.from_ts, {}, is_switch=True))
+        message.reply_to.put(self._switched)
+        self.at = None
+
+    def _write_switch(self, message: Switch) -> Switched:
+        def record(transaction: Transaction) -> None:
+            try:
+                message.record(transaction)
+            except (NotCommitted, StorageError):
+                raise
+            except Exception as error:
+                raise NotCommitted(f"A version's rows failed ({shown(error)})") from error
+
+        try:
+            return self.writer.switch(message.specs, record)
+        except (NotCommitted, StorageError, SwitchRefused):
+            raise
+        except Exception as error:
+            # The disk may have the one version or the other: a start reads which.
+            raise StorageError(f"a version was to come into force: {shown(error)}") from error
+
     async def _maintain(self) -> None:
         """Checkpoint in the first idle moment, and not more than once in a while."""
         now = self.runtime.monotonic()
@@ -342,8 +410,13 @@ class MutationActor:
         while self._swaps:
             # It may have been committed and not told: whoever asked looks at what is recorded.
             self._swaps.popleft().reply_to.put(NotDone(None, "The writer failed."))
+        while self._switches:
+            instead = NotDone(None, f"The writer failed. {_TRY_AGAIN}")
+            self._switches.popleft().reply_to.put(self._switched or instead)
+            self._switched = None
         self.in_flight, self._committed, self.at = [], None, None
-        self._tell(Committed(self.writer.last_ts, {}, sessions))
+        # A switch may have been under way, and been told to nobody.
+        self._tell(Committed(self.writer.last_ts, {}, sessions, is_switch=True))
 
     def _unanswered(self) -> list[RunMutation]:
         """Give those in flight that were not answered before the failure."""

@@ -1,13 +1,17 @@
 """Opening a backend: each actor is made, given the mailboxes that it sends to, and started."""
 
-from collections.abc import AsyncGenerator, Mapping
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import trio
 from attrs import frozen
 
 from flow_backend.actors.action import ActionActor
 from flow_backend.actors.backend import Backend, BackendSettings, VerifyAdmin, VerifyUser
+from flow_backend.actors.deploying import Deployer
 from flow_backend.actors.durations import Durations
 from flow_backend.actors.frontier import Frontier
 from flow_backend.actors.gate import Gate
@@ -29,12 +33,13 @@ from flow_backend.actors.scheduler import SchedulerActor
 from flow_backend.actors.supervisor import Supervisor
 from flow_backend.actors.table import TableActor
 from flow_backend.actors.wall_timer import WallTimer
-from flow_backend.functions.cron_steps import BoundCron, bound_crons, has_crons
+from flow_backend.functions.cron_steps import bound_crons, has_crons
 from flow_backend.functions.in_flight import InFlight, Unnoted
 from flow_backend.functions.limits import Deadlines
 from flow_backend.functions.outgoing import Outgoing
 from flow_backend.functions.registry import App
 from flow_backend.functions.runner import Runner
+from flow_backend.functions.versions import AppVersion, Versions
 from flow_backend.runtime import Runtime, Worker
 from flow_backend.storage.base import Snapshot, Storage
 
@@ -53,43 +58,38 @@ async def open_backend(
     in_flight: InFlight | None = None,
     gate: Gate | None = None,
     outside: trio.Nursery | None = None,
+    number: int = 0,
+    folder: Path | None = None,
 ) -> AsyncGenerator[Backend]:
-    """Run an app on an open database. The caller closes the database afterwards.
+    """Run version ``number`` of an app on an open database; the caller closes that afterwards.
 
     ``outside`` is where actions run: one that cannot be ended holds up its end. Without one they
-    hold up the end of this block.
+    hold up the end of this block. Versions that are deployed are unpacked below ``folder``, by
+    default one that goes at the end.
 
     Raises: AppDefinitionError if a function cannot be called from outside, or a cron not run;
         StorageError and ActorFailed, in a group, if the backend ends by itself.
     """
     settings = settings or BackendSettings()
-    runner = Runner(
-        app=app.bind({str(name): number for name, number in storage.table_numbers.items()}),
-        limits=settings.limits,
-        deadlines=deadlines,
-        now_ms=lambda: runtime.now_ns() / 1e6,
-        seed=lambda: runtime.random.getrandbits(64),
-        env=settings.env,
-        redact=settings.redact,
-        stopwatch=runtime.stopwatch,
-        in_flight=in_flight or Unnoted(),
-        outgoing=Outgoing(settings.outgoing_allow),
-        threads=trio.CapacityLimiter(settings.action_threads),
-    )
+    # Made by the first deploy, if one comes.
+    temporary = Path(tempfile.gettempdir(), f"flow-versions-{runtime.random.getrandbits(64):x}")
+    runner = _runner(app, storage, runtime, deadlines, settings, in_flight)
     crons = bound_crons(runner.app)
-    pool = open_pool(storage, runner, runtime, Durations(), settings.readers)
+    versions = Versions(AppVersion(number, runner, crons))
+    pool = open_pool(storage, versions, runtime, Durations(), settings.readers)
     snapshot, jobs_snapshot = storage.open_snapshot(), storage.open_snapshot()
     writer, jobs_worker = runtime.worker("writer"), runtime.worker("job reader")
     try:
         async with trio.open_nursery() as nursery:
             machine = _Machine(
-                storage, runtime, runner, pool, snapshot, jobs_snapshot, crons, writer, jobs_worker
+                storage, runtime, versions, pool, snapshot, jobs_snapshot, writer, jobs_worker
             )
             backend = _assemble(
                 machine, text_frame, settings, verify_user, nursery, outside or nursery
             )
             backend.gate = gate or backend.gate
             backend.verify_admin = verify_admin
+            backend.deployer.folder = folder or temporary
             try:
                 backend.start()
                 yield backend
@@ -112,6 +112,30 @@ async def open_backend(
         pool.close()
         snapshot.close()
         jobs_snapshot.close()
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _runner(
+    app: App,
+    storage: Storage,
+    runtime: Runtime,
+    deadlines: Deadlines,
+    settings: BackendSettings,
+    in_flight: InFlight | None,
+) -> Runner:
+    return Runner(
+        app=app.bind({str(name): number for name, number in storage.table_numbers.items()}),
+        limits=settings.limits,
+        deadlines=deadlines,
+        now_ms=lambda: runtime.now_ns() / 1e6,
+        seed=lambda: runtime.random.getrandbits(64),
+        env=settings.env,
+        redact=settings.redact,
+        stopwatch=runtime.stopwatch,
+        in_flight=in_flight or Unnoted(),
+        outgoing=Outgoing(settings.outgoing_allow),
+        threads=trio.CapacityLimiter(settings.action_threads),
+    )
 
 
 @frozen
@@ -120,11 +144,10 @@ class _Machine:
 
     storage: Storage
     runtime: Runtime
-    runner: Runner
+    versions: Versions
     pool: ReadPool
     snapshot: Snapshot
     jobs_snapshot: Snapshot
-    crons: Mapping[str, BoundCron]
     writer: Worker
     jobs_worker: Worker
 
@@ -138,10 +161,10 @@ def _assemble(
     outside: trio.Nursery,
 ) -> Backend:
     """Make the actors and give each the mailboxes that it sends to."""
-    storage, runtime, runner, pool = (
+    storage, runtime, versions, pool = (
         machine.storage,
         machine.runtime,
-        machine.runner,
+        machine.versions,
         machine.pool,
     )
     mutations = Mailbox[MutationMessage](settings.mutations_waiting)
@@ -163,7 +186,7 @@ def _assemble(
             jobs=jobs,
             writer=storage.writer,
             worker=machine.writer,
-            runner=runner,
+            versions=versions,
             runtime=runtime,
             durations=pool.durations,
             size=BatchSize(settings.batch_max),
@@ -177,7 +200,7 @@ def _assemble(
             tables=inboxes,
             snapshot=machine.snapshot,
             pool=pool,
-            runner=runner,
+            versions=versions,
             durations=pool.durations,
             runtime=runtime,
             outbox=outbox,
@@ -189,7 +212,7 @@ def _assemble(
             inbox=actions,
             mutations=mutations,
             query=pool.query,
-            runner=runner,
+            versions=versions,
             runtime=runtime,
             outside=outside,
             running_max=settings.actions_running,
@@ -202,7 +225,7 @@ def _assemble(
             actions=actions,
             snapshot=machine.jobs_snapshot,
             worker=machine.jobs_worker,
-            app=runner.app,
+            versions=versions,
             runtime=runtime,
             queues={
                 "mutation": Queue(runs="mutation", most=settings.scheduled_mutations),
@@ -214,9 +237,19 @@ def _assemble(
             queries=queries,
             mutations=mutations,
             timer=WallTimer(runtime),
-            crons=_crons(machine.crons, machine.jobs_snapshot),
+            versions=versions,
+            has_rows=_has_crons(machine.jobs_snapshot),
+        ),
+        deployer=Deployer(
+            mutations=mutations,
+            scheduler=instants,
+            storage=storage,
+            versions=versions,
+            runtime=runtime,
         ),
         pool=pool,
+        versions=versions,
+        inboxes=inboxes,
         outbox=outbox,
         text_frame=text_frame,
         verify_user=verify_user,
@@ -224,12 +257,10 @@ def _assemble(
     )
 
 
-def _crons(crons: Mapping[str, BoundCron], snapshot: Snapshot) -> Mapping[str, BoundCron] | None:
-    """Give the app's crons; None if it has none, and the database has none of a time before."""
-    if crons:
-        return crons
+def _has_crons(snapshot: Snapshot) -> bool:
+    """Say whether the database has crons, of this version or of one before."""
     snapshot.begin()
     try:
-        return crons if has_crons(snapshot) else None
+        return has_crons(snapshot)
     finally:
         snapshot.end()

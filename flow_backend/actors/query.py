@@ -41,11 +41,13 @@ from flow_backend.actors.messages import (
 )
 from flow_backend.actors.outbox import Outbox
 from flow_backend.actors.reading import ReadPool
-from flow_backend.functions.runner import QueryRun, Runner
+from flow_backend.functions.runner import QueryRun
+from flow_backend.functions.versions import AppVersion, Versions
 from flow_backend.runtime import Runtime
 from flow_backend.storage.base import Done, Snapshot, TableName
 from flow_backend.sync.codec import query_failed_body, query_updated_body
 from flow_backend.sync.messages import Add, QueryId
+from flow_backend.values.timestamp import CommitTs
 from flow_backend.values.value import JsonValue
 
 _MESSAGES_AT_ONCE = 1000
@@ -88,7 +90,7 @@ class QueryActor:
     tables: Mapping[TableName, Mailbox[TableMessage]]
     snapshot: Snapshot
     pool: ReadPool
-    runner: Runner
+    versions: Versions
     durations: Durations
     runtime: Runtime
     outbox: Outbox
@@ -136,8 +138,10 @@ class QueryActor:
     def _handle(self, message: QueryMessage) -> None:
         self.at = message
         match message:
-            case Committed(_, _, sessions):
+            case Committed(_, _, sessions, is_switch):
                 self.frontier.notice(message)
+                if is_switch:
+                    self._meet_all()
                 for session in sessions:
                     self._want(session)
             case Invalidated(_, _, queries, _):
@@ -178,6 +182,12 @@ class QueryActor:
                     self.live.meet(live)
             case _:
                 assert_never(message)
+
+    def _meet_all(self) -> None:
+        """Note that a version of the app came into force, which may answer otherwise."""
+        self.poison.clear()
+        for live in self.live.by_id.values():
+            self.live.meet(live)
 
     # --- What sessions ask for -------------------------------------------------------------------
 
@@ -305,22 +315,26 @@ class QueryActor:
         try:
             if ts > self.frontier.noticed_ts:
                 return False  # The commit's notice is on its way, and wakes us.
-            self._look_at_clock()
-            self.rounds += 1
-            at = Moment(ts, self.now_ms, self.rounds)
-            fast, slow = self.beside.part(self.live.due.values(), ts)
-            waiting = self._begin_rounds(at, [*fast, *(live for live, _ in slow)])
-            for live, worker in slow:
-                self.live.due.pop(live.id, None)
-                self.beside.start(live, worker, at)
-            self._sliced_at = self.runtime.monotonic()
-            for watcher in waiting:
-                if not watcher.waiting:
-                    self._deliver(watcher)
-            for live in fast:
-                await self._run_here(live, at)
+            with self.versions.using(self.versions.at(ts)) as version:
+                return await self._round_at(ts, version)
         finally:
             self.snapshot.end()
+
+    async def _round_at(self, ts: CommitTs, version: AppVersion) -> bool:
+        self._look_at_clock()
+        self.rounds += 1
+        at = Moment(ts, self.now_ms, self.rounds)
+        fast, slow = self.beside.part(self.live.due.values(), ts)
+        waiting = self._begin_rounds(at, [*fast, *(live for live, _ in slow)])
+        for live, worker in slow:
+            self.live.due.pop(live.id, None)
+            self.beside.start(live, worker, at)
+        self._sliced_at = self.runtime.monotonic()
+        for watcher in waiting:
+            if not watcher.waiting:
+                self._deliver(watcher)
+        for live in fast:
+            await self._run_here(live, at, version)
         return bool(fast) or bool(waiting)
 
     def _begin_rounds(self, at: Moment, runs: list[LiveQuery]) -> list[Watcher]:
@@ -347,11 +361,11 @@ class QueryActor:
                     watcher.waiting += 1
         return begun
 
-    async def _run_here(self, live: LiveQuery, at: Moment) -> None:
+    async def _run_here(self, live: LiveQuery, at: Moment, version: AppVersion) -> None:
         call, snapshot = live.call, self.snapshot
         self.at = Asked(*live.key[:2])
         interrupt = snapshot.interrupt
-        run = self.runner.query(
+        run = version.runner.query(
             call.path, call.args, call.caller, snapshot, live.journal, interrupt, at.now_ms
         )
         self._ended(live, at, run)
@@ -386,6 +400,8 @@ class QueryActor:
                 # It ran for someone who has left: those who stay have queries of their own now.
                 self._forget(live)
                 return
+        if at.ts < self.versions.newest.from_ts:
+            self.live.meet(live)  # A version came into force while it ran.
         for watcher in list(live.watchers.values()):
             if watcher.round_at is at and watcher.waiting:
                 watcher.collect(live)

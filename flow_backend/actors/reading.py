@@ -11,6 +11,7 @@ from flow_backend.actors.mailbox import Put
 from flow_backend.actors.messages import Call, QueryDone, StorageFailed
 from flow_backend.errors import Overloaded, SnapshotTooOld, StorageError
 from flow_backend.functions.runner import QueryRun, Runner
+from flow_backend.functions.versions import AppVersion, Versions
 from flow_backend.runtime import Runtime, Worker
 from flow_backend.storage.base import Snapshot, Storage
 from flow_backend.values.timestamp import CommitTs
@@ -49,7 +50,7 @@ class ReadPool:
     """
 
     workers: list[ReadWorker]
-    runner: Runner
+    versions: Versions
     durations: Durations
     runtime: Runtime
     pinned_seconds: float = 5.0
@@ -92,9 +93,11 @@ class ReadPool:
         """
         worker = await self._wait_free(self.durations.of(call.path))
         try:
+            await self.versions.wait_settled()
             with self._telling():
                 ts = worker.snapshot.begin()
-                run = await worker.worker.run(lambda: worker.run(call, None, self.runner))
+                with self.versions.using(self.versions.at(ts)) as version:
+                    run = await worker.worker.run(lambda: worker.run(call, None, version.runner))
         finally:
             self.give_back(worker)
         self.durations.learn(call.path, run.seconds)
@@ -138,7 +141,10 @@ class ReadPool:
             oldest = min(self._pinned.values(), key=lambda each: each.until)
             oldest.until = 0.0
             self.let_go(self.runtime.monotonic())
-        self._pinned[ts] = Pinned(ts, snapshot, until)
+        # While a version comes into force this may be the one before: then another is there later.
+        held = self.versions.at(ts)
+        self.versions.hold(held)
+        self._pinned[ts] = Pinned(ts, snapshot, held, until)
         return ts
 
     async def query_at(self, call: Call, ts: CommitTs) -> QueryDone:
@@ -159,9 +165,11 @@ class ReadPool:
                 worker = await self._wait_free(self.durations.of(call.path))
                 reader = pinned.snapshot
                 try:
+                    await self.versions.wait_settled()
+                    runner = self.versions.at(ts).runner
                     with self._telling():
                         run = await worker.worker.run(
-                            lambda: self.runner.query(
+                            lambda: runner.query(
                                 call.path, call.args, call.caller, reader, None, reader.interrupt
                             )
                         )
@@ -177,6 +185,7 @@ class ReadPool:
             if pinned.until <= now and not pinned.users:
                 del self._pinned[pinned.ts]
                 pinned.snapshot.end()
+                self.versions.release(pinned.version)
                 self._spare.append(pinned.snapshot)
 
     async def run(self) -> None:
@@ -202,13 +211,14 @@ class Pinned:
 
     ts: CommitTs
     snapshot: Snapshot
+    version: AppVersion
     until: float
     users: int = 0
     turn: trio.Lock = field(factory=trio.Lock)
 
 
 def open_pool(
-    storage: Storage, runner: Runner, runtime: Runtime, durations: Durations, workers: int = 3
+    storage: Storage, versions: Versions, runtime: Runtime, durations: Durations, workers: int = 3
 ) -> ReadPool:
     """Open the readers: ``workers`` for all, and one for what is not too slow."""
     made = [
@@ -218,7 +228,7 @@ def open_pool(
     made.insert(0, ReadWorker(runtime.worker("reader-express"), storage.open_snapshot(), True))
     return ReadPool(
         workers=made,
-        runner=runner,
+        versions=versions,
         durations=durations,
         runtime=runtime,
         open_snapshot=storage.open_snapshot,

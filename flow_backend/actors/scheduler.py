@@ -13,6 +13,7 @@ from flow_backend.actors.messages import (
     Call,
     ClockPassed,
     CronsAnswered,
+    CronsChanged,
     MutationDone,
     NextInstant,
     NotDone,
@@ -22,6 +23,7 @@ from flow_backend.actors.messages import (
 from flow_backend.actors.wall_timer import WallTimer
 from flow_backend.functions.cron_steps import BoundCron, KeepCrons, TickCron, read_ticked
 from flow_backend.functions.job_steps import Step
+from flow_backend.functions.versions import Versions
 from flow_backend.storage.base import Done
 
 logger = structlog.get_logger()
@@ -51,19 +53,20 @@ class SchedulerActor:
     """Tells those who wait for an instant that it has come, however many they wait for.
 
     In:   NextInstant from the QueryActor: the earliest one of its live queries; the writer's
-          answers.
+          answers; CronsChanged at a switch.
     Out:  ClockPassed to the QueryActor; RunMutation to the MutationActor, which starts crons' runs.
     Owns: the timer. What it waits for is told again after a failure, and crons are on disk.
 
     Attributes:
-        crons: those that the app declares, by name; None if it neither has nor had any.
+        has_rows: whether the database has crons, of the app as it is or was before.
     """
 
     inbox: Mailbox[SchedulerMessage]
     queries: Put[ClockPassed]
     mutations: Put[RunMutation]
     timer: WallTimer
-    crons: Mapping[str, BoundCron] | None = None
+    versions: Versions
+    has_rows: bool = False
     at: SchedulerMessage | None = None
     _queries_wait: float | None = None
     # When to look at a cron, ms since the epoch; not those that the writer has.
@@ -71,11 +74,17 @@ class SchedulerActor:
     _answers: dict[str, MutationDone | NotDone] = field(factory=dict[str, MutationDone | NotDone])
     _kept: bool = False
 
+    @property
+    def crons(self) -> Mapping[str, BoundCron]:
+        """Those that the app declares now, by name."""
+        return self.versions.newest.crons
+
     async def run(self) -> None:
         """Work for ever."""
-        if self.crons is not None and not self._kept:
+        if not self._kept:
             self._kept = True
-            self._keep()
+            if self.crons or self.has_rows:
+                self._keep()
         while True:
             # A server in which nobody waits for an instant does not wake at all.
             with trio.move_on_after(self.timer.sleep_seconds):
@@ -90,6 +99,11 @@ class SchedulerActor:
                 self._queries_wait = instant
             case CronsAnswered():
                 self._take_answers()
+            case CronsChanged(upcoming):
+                # What was asked before the switch was answered before it, and counts no more.
+                self._take_answers()
+                self._upcoming = dict(upcoming)
+                self.has_rows, self._kept = bool(upcoming), True
             case _:
                 assert_never(message)
 
@@ -121,13 +135,12 @@ class SchedulerActor:
     # --- Crons -----------------------------------------------------------------------------------
 
     def _keep(self) -> None:
-        crons = self.crons or {}
-        self._ask(_KEEP, KeepCrons(tuple(crons.values()), self._seed()))
+        self._ask(_KEEP, KeepCrons(tuple(self.crons.values()), self._seed()))
 
     def _tick(self, name: str) -> None:
         if name == _KEEP:
             self._keep()
-        elif self.crons is not None and name in self.crons:
+        elif name in self.crons:
             self._ask(name, TickCron(self.crons[name], self._seed()))
 
     def _ask(self, name: str, step: Step) -> None:

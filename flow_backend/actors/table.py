@@ -10,6 +10,7 @@ from flow_backend.actors.mailbox import Mailbox, Put
 from flow_backend.actors.messages import (
     Invalidated,
     LiveQueryId,
+    NewLayout,
     Subscribe,
     TableMessage,
     TableReplaced,
@@ -80,16 +81,21 @@ class RecentWrites:
 class TableActor:
     """Compares each commit with what live queries have read of its table.
 
-    In:   TableWrites and TableReplaced, in commit order, from the MutationActor; Subscribe and
-          Unsubscribe.
+    In:   TableWrites, TableReplaced and NewLayout, in commit order, from the MutationActor;
+          Subscribe and Unsubscribe from the QueryActor.
     Out:  Invalidated to the QueryActor, after each batch of messages.
     Owns: the range map of the table, and its last commits.
+
+    Attributes:
+        layout_ts: since when rows have the keys that they have now; ranges that were read before
+            may be of indexes that are no more.
     """
 
     name: TableName
     inbox: Mailbox[TableMessage]
     queries: Put[Invalidated]
     ts: CommitTs = NO_COMMIT
+    layout_ts: CommitTs = NO_COMMIT
     at: TableMessage | None = None
     heard: int = 0
     _told: int = 0
@@ -138,6 +144,10 @@ class TableActor:
                 met.update(self.since)
             case Subscribe(query, reads, since_ts, number):
                 self._told = max(self._told, number)
+                if since_ts < self.layout_ts:
+                    self._drop(query)
+                    met[query] = since_ts
+                    return
                 self.subscriptions.put(query, reads)
                 self.since[query] = since_ts
                 # Commits may have come between the query's run and this message.
@@ -145,7 +155,17 @@ class TableActor:
                     met[query] = since_ts
             case Unsubscribe(query, number):
                 self._told = max(self._told, number)
-                self.subscriptions.discard(query)
-                self.since.pop(query, None)
+                self._drop(query)
+            case NewLayout(ts):
+                self.ts = self.layout_ts = ts
+                # A query that has run since may have taken the place of its older message.
+                for query in [each for each, since_ts in self.since.items() if since_ts < ts]:
+                    met[query] = self.since[query]
+                    self._drop(query)
+                self.recent = RecentWrites(self.recent.rows_max, ts)
             case _:
                 assert_never(message)
+
+    def _drop(self, query: LiveQueryId) -> None:
+        self.subscriptions.discard(query)
+        self.since.pop(query, None)

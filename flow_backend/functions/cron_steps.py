@@ -158,7 +158,7 @@ class TickCron:
             return ticked("early", None)
         fields = _fields(row)
         due = cast("float", fields["next"])
-        if due > now:
+        if due > now or not self._is_of(fields):
             return ticked("early", due)
         after = cron.schedule.after(due, now)
         became: Ticked = "started"
@@ -172,6 +172,12 @@ class TickCron:
             job = add_job(transaction, Seed(self.seed), new)
         transaction.replace(CRONS, row, {**fields, "next": after, "ran": due, "job": job})
         return ticked(became, after)
+
+    def _is_of(self, fields: _Fields) -> bool:
+        """Say whether the row is still this cron's: another version may have come in between."""
+        cron = self.cron
+        said = (cron.path, cron.args, cron.schedule.text)
+        return (fields["function"], fields["args"], fields["schedule"]) == said
 
 
 def ticked(became: Ticked, instant: float | None) -> Done:

@@ -113,6 +113,13 @@ class BoundApp:
             for index in spec.indexes
         }
 
+    def number_tables(self, table_numbers: Mapping[str, int]) -> None:
+        """Take over the numbers of tables, now that the database has those that are new."""
+        self.types.numbers.update(table_numbers)
+        self.table_numbers = dict(table_numbers)
+        self.table_names = {number: name for name, number in table_numbers.items()}
+        self._places.clear()
+
     def place_of_id(self, ident: str) -> tuple[TableName, type[Document]]:
         """Give the table and the class of an id. The same ids come again and again.
 
@@ -246,7 +253,7 @@ def _import(name: str, package: str) -> ModuleType:
                 "holds it, or name another with --app."
             ) from error
         raise AppDefinitionError(_where(error, name)) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # A module that ends its process ends no server.
         raise AppDefinitionError(_where(error, name)) from error
 
 

@@ -44,7 +44,7 @@ class TypeConverter:
     tell them apart.
     """
 
-    numbers: Mapping[str, int] = field(factory=dict[str, int])
+    numbers: dict[str, int] = field(factory=dict[str, int])
     document_of_result: Callable[[type[Document]], Structure] = classes.structure_document
     any_number: bool = False
     _table: HookTable = field(init=False)

@@ -4,7 +4,7 @@ Values cross this interface in their wire form (JSON trees as in the values spec
 documents as the canonical bytes that are stored and sent. Nothing above it knows SQL.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final, NewType, Protocol
 
 from attrs import field
@@ -131,6 +131,10 @@ class Snapshot(Reader, Looking, Protocol):
         """Give how far the commit log is: the number of its newest row, 0 if it is empty."""
         ...
 
+    def package(self, digest: str) -> bytes | None:
+        """Give a deployed package as :meth:`Transaction.keep_package` was given it, or None."""
+        ...
+
     def interrupt(self) -> None:
         """From any thread: make the read that is under way fail with InterruptedRead."""
         ...
@@ -183,6 +187,14 @@ class Transaction(Reader, Looking, Protocol):
 
     def delete(self, table: TableName, before: StoredRow) -> None:
         """Remove the row ``before``, which was just read."""
+        ...
+
+    def keep_package(self, digest: str, zipped: bytes) -> None:
+        """Keep the package of a version; one that is kept already stays as it is."""
+        ...
+
+    def drop_packages(self, kept: Collection[str]) -> None:
+        """Delete all packages but those with these digests."""
         ...
 
     def savepoint(self) -> "Savepoint":

@@ -9,6 +9,7 @@ from flow_backend.errors import LocalProtocolError
 from flow_backend.storage.base import IndexBounds, SearchBounds, StoredRow, TableName
 from flow_backend.storage.connection import Connection, close_connection
 from flow_backend.storage.history import SchemaHistory
+from flow_backend.storage.packages import read_package
 from flow_backend.storage.read_only import log_position, written_since
 from flow_backend.storage.reader import TableReader
 from flow_backend.storage.troubles import Troubles
@@ -59,6 +60,14 @@ class StoredSnapshot:
         self._reader.end()
         if self._connection.in_transaction:
             self._cursor.execute("ROLLBACK")
+
+    def package(self, digest: str) -> bytes | None:
+        """Give a deployed package, or None."""
+        self._check_open()
+        try:
+            return read_package(self._connection, digest)
+        except apsw.Error as error:
+            raise self._troubles.of_read(error) from error
 
     def interrupt(self) -> None:
         """Make the read that is under way fail; from any thread."""

@@ -1,6 +1,6 @@
 """What one mutation works on: reads that see its writes, and writes that can be undone."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from math import nextafter
 from typing import cast
@@ -14,6 +14,7 @@ from flow_backend.schema.table import RowKeys, SqlValue, WireDocument
 from flow_backend.storage.base import IndexBounds, SearchBounds, StoredRow, TableName
 from flow_backend.storage.connection import Connection, Cursor
 from flow_backend.storage.keys import KeyParts
+from flow_backend.storage.packages import drop_packages, keep_package
 from flow_backend.storage.read_only import written_since
 from flow_backend.storage.reader import TableReader
 from flow_backend.storage.recent_rows import RecentRows, RowPlace
@@ -196,6 +197,22 @@ class StoredTransaction:
         self._check_open()
         try:
             return written_since(self._connection, position, self._reader.table(table).number)
+        except apsw.Error as error:
+            raise self._failed(error) from error
+
+    def keep_package(self, digest: str, zipped: bytes) -> None:
+        """Keep the package of a version."""
+        self._check_open()
+        try:
+            keep_package(self._connection, digest, zipped)
+        except apsw.Error as error:
+            raise self._failed(error) from error
+
+    def drop_packages(self, kept: Collection[str]) -> None:
+        """Delete all packages but those with these digests."""
+        self._check_open()
+        try:
+            drop_packages(self._connection, kept)
         except apsw.Error as error:
             raise self._failed(error) from error
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.effort import cases
 from tests.histories.chain import Engine, check_interrupted, run_world
+from tests.histories.layouts import check_layout
 from tests.histories.mutants import Mutant, mutants_of, planted
 from tests.histories.ranges import check_ranges
 from tests.histories.searches import check_searches
@@ -17,6 +18,7 @@ from tests.histories.spans import check_spans
 
 RANGES: Final = "flow_backend.actors.range_map"
 SEARCHES: Final = "flow_backend.actors.search_map"
+TABLE: Final = "flow_backend.actors.table"
 READ_SET: Final = "flow_backend.functions.read_set"
 KEYS: Final = "flow_backend.storage.keys"
 FUNCTIONS: Final = "flow_backend.functions.scan"
@@ -50,7 +52,7 @@ MATCHER: Final[Mapping[str, tuple[str, ...]]] = {
         "SearchRead.__contains__",
         "just",
     ),
-    "flow_backend.actors.table": (
+    TABLE: (
         "keys_of",
         "RecentWrites.append",
         "RecentWrites.touch",
@@ -172,6 +174,8 @@ def _checks(engine: Engine, module: str, worlds: int) -> Iterator[Callable[[], N
             yield partial(check_searches, seed)
     if module in (RANGES, SEARCHES):
         return
+    if module == TABLE:
+        yield check_layout
     yield engine.open
     for seed in range(worlds):
         if module in (KEYS, SCAN):

@@ -30,6 +30,7 @@ from flow_backend.actors.outbox import FrameCache, Outbox
 from flow_backend.actors.query import QueryActor
 from flow_backend.actors.reading import ReadPool, ReadWorker
 from flow_backend.actors.table import RecentWrites, TableActor
+from flow_backend.functions.versions import AppVersion, Versions
 from flow_backend.runtime import Finished
 from flow_backend.storage.base import Done, Snapshot
 from flow_backend.sync.messages import Add, QueryId, QuerySetVersion
@@ -207,13 +208,14 @@ def scene(
     touches: tuple[bool, bool],
 ) -> Scene:
     queries = Mailbox[QueryMessage](1000)
+    versions = Versions(AppVersion(1, engine.runner))
     inbox = Mailbox[TableMessage](1000)
     table = TableActor(name=THINGS, inbox=inbox, queries=queries)
     worker = HeldWorker()
     durations: Any = AllFast(frozenset({"t:read"}))
     pool = ReadPool(
         workers=[ReadWorker(worker, snapshots[1])],
-        runner=engine.runner,
+        versions=versions,
         durations=durations,
         runtime=runtime,
         open_snapshot=engine.storage.open_snapshot,
@@ -223,7 +225,7 @@ def scene(
         tables={THINGS: inbox},
         snapshot=snapshots[0],
         pool=pool,
-        runner=engine.runner,
+        versions=versions,
         durations=durations,
         runtime=runtime,
         outbox=Outbox(frames=FrameCache(sim_frame), runtime=runtime),

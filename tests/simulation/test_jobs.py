@@ -85,6 +85,8 @@ def test_h_an_actor_of_jobs_that_fails_at_any_step_is_mended(actor: str) -> None
 
     if actor == "scheduler":
         count = 6  # How often it wakes hangs on who watches the clock, which differs by the fault.
+    if actor == "actions":
+        count = min(count, 12)  # Likewise: a world that is to fail may run fewer of them.
     killed = 0
     for step in some(range(1, count + 1), cases(60)):
         killed += len(run(evolve(calm, killed_actors=((actor, step),))).steps.killed)

@@ -1,0 +1,316 @@
+"""Deploys: a package is loaded and checked beside what serves, and then takes its place at once."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import structlog
+import trio
+from attrs import define, evolve, field
+
+from flow_backend.actors.mailbox import Put, Reply
+from flow_backend.actors.messages import (
+    Call,
+    CronsChanged,
+    MutationDone,
+    MutationMessage,
+    NotDone,
+    RunMutation,
+    Switch,
+    SwitchDone,
+)
+from flow_backend.errors import AppDefinitionError, Overloaded, SwitchRefused
+from flow_backend.functions.cron_steps import BoundCron, KeepCrons, bound_crons
+from flow_backend.functions.deployments import (
+    AddDeployment,
+    ChangeDeployment,
+    Fields,
+    Problem,
+    activate,
+    find_deployment,
+    is_served,
+)
+from flow_backend.functions.job_steps import Step
+from flow_backend.functions.loader import load_version, unload_version
+from flow_backend.functions.package import Package, unpack, unzip_package
+from flow_backend.functions.registry import App, BoundApp
+from flow_backend.functions.versions import AppVersion, Versions
+from flow_backend.records import frozen
+from flow_backend.runtime import Runtime, Worker
+from flow_backend.schema.system import DeploymentOrigin
+from flow_backend.storage.base import Done, Refused, Storage, Switched, Transaction
+from flow_backend.values.timestamp import CommitTs
+from flow_backend.values.value import JsonValue
+
+logger = structlog.get_logger()
+
+_STEP_SECONDS: Final = 20.0
+
+
+@frozen
+class DeployRequest:
+    """A package that is to serve.
+
+    Attributes:
+        zipped: the package, as :func:`flow_backend.functions.package.zip_package` makes it.
+        package: its name; None takes that of the zip's only folder.
+        restores: the version that it brings back.
+        dry_run: whether it is checked only.
+    """
+
+    zipped: bytes = field(repr=False)
+    package: str | None = None
+    origin: DeploymentOrigin = "deploy"
+    author: str = ""
+    message: str = ""
+    restores: int | None = None
+    dry_run: bool = False
+
+
+@frozen
+class Deployed:
+    """A version is in force, from ``ts`` on."""
+
+    number: int
+    ts: CommitTs
+
+
+@frozen
+class DeployRefused:
+    """A package that cannot serve, and why. Nothing has changed."""
+
+    number: int
+    problems: tuple[Problem, ...]
+
+
+@frozen
+class Checked:
+    """A package that could serve; it was checked only."""
+
+    number: int
+
+
+DeployResult = Deployed | DeployRefused | Checked
+
+
+class _Problems(Exception):  # It is an answer.
+    """A package cannot serve."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(len(problems))
+        self.problems = tuple(problems)
+
+
+@frozen
+class _Candidate:
+    """A version that is loaded and does not serve yet."""
+
+    number: int
+    bound: BoundApp
+    crons: Mapping[str, BoundCron]
+
+
+def _nothing_wrong(_: App) -> Sequence[Problem]:
+    """Have no say."""
+    return ()
+
+
+@define(kw_only=True)
+class Deployer:
+    """Puts versions in force, one after the other.
+
+    Out:  RunMutation and Switch to the MutationActor, CronsChanged to the SchedulerActor.
+    Owns: the folder of unpacked versions. Old versions stay in memory as long as somebody uses
+        them, then they are unloaded and their files go.
+
+    Attributes:
+        folder: where versions are unpacked, each below its number.
+        check: what the server says about a version before it may serve.
+    """
+
+    mutations: Put[MutationMessage]
+    scheduler: Put[CronsChanged]
+    storage: Storage
+    versions: Versions
+    runtime: Runtime
+    folder: Path = Path()
+    check: Callable[[App], Sequence[Problem]] = _nothing_wrong
+    deploys: int = 0
+    _turn: trio.Lock = field(factory=trio.Lock)
+
+    def __attrs_post_init__(self) -> None:
+        self.versions.on_forgotten = self.unload
+
+    async def deploy(
+        self, request: DeployRequest, on_number: Callable[[int], None] = lambda _: None
+    ) -> DeployResult:
+        """Check a package and put it in force; ``on_number`` hears its number before that.
+
+        Raises: AppDefinitionError if it is no package at all; Overloaded if the writer could not
+            note it, and nothing has changed then.
+        """
+        worker = self.runtime.worker("deploy")
+        try:
+            package = await worker.run(lambda: unzip_package(request.zipped, request.package))
+            async with self._turn:
+                number = await self._add(request, package)
+                on_number(number)
+                return await self._deploy(worker, request, package, number)
+        finally:
+            worker.close()
+
+    async def roll_back(
+        self,
+        to: int,
+        author: str = "",
+        message: str = "",
+        on_number: Callable[[int], None] = lambda _: None,
+    ) -> DeployResult:
+        """Put the code of an earlier version in force again, as a version of its own.
+
+        Raises: AppDefinitionError if there is no such version, or its package is kept no more;
+            what :meth:`deploy` raises.
+        """
+        zipped, fields = await self._find(to)
+        if fields is None or not is_served(fields):
+            raise AppDefinitionError(f"There is no version {to} that has served")
+        if zipped is None:
+            raise AppDefinitionError(f"The package of version {to} is kept no more")
+        name = str(fields["package"])
+        request = DeployRequest(zipped, name, "rollback", author, message, restores=to)
+        return await self.deploy(request, on_number)
+
+    def unload(self, version: AppVersion) -> None:
+        """Forget a version that nobody uses any more."""
+        unload_version(version.app.name, version.number)
+        shutil.rmtree(self._place(version.number), ignore_errors=True)
+
+    # --- The way of a package --------------------------------------------------------------------
+
+    async def _deploy(
+        self, worker: Worker, request: DeployRequest, package: Package, number: int
+    ) -> DeployResult:
+        in_force = False
+        try:
+            candidate = await worker.run(lambda: self._load(package, number))
+            if request.dry_run:
+                await self._change(number, {"state": "ready"})
+                return Checked(number)
+            version = await self._switch(candidate)
+            in_force = True
+        except _Problems as error:
+            await self._end(number, "refused", error.problems)
+            return DeployRefused(number, error.problems)
+        except Exception as error:
+            said = f"the server failed at it ({type(error).__name__}); its log says more"
+            await self._end(number, "failed", [Problem("server", said)])
+            raise
+        finally:
+            if not in_force:
+                unload_version(package.name, number)
+                await worker.run(lambda: shutil.rmtree(self._place(number), ignore_errors=True))
+        self.deploys += 1
+        logger.info("a version is in force", version=number, origin=request.origin)
+        return Deployed(number, version.from_ts)
+
+    def _load(self, package: Package, number: int) -> _Candidate:
+        """In a thread: unpack and import a version, and look at all that is declared in it."""
+        root = self._place(number)
+        shutil.rmtree(root, ignore_errors=True)
+        unpack(package, root)
+        numbers = {str(name): number for name, number in self.storage.table_numbers.items()}
+        try:
+            app = load_version(root, package.name, number)
+            bound = app.bind(numbers)
+            crons = bound_crons(bound)
+        except AppDefinitionError as error:
+            raise _Problems([Problem("code", str(error))]) from error
+        if problems := self.check(app):
+            raise _Problems(problems)
+        return _Candidate(number, bound, crons)
+
+    async def _switch(self, candidate: _Candidate) -> AppVersion:
+        keep = KeepCrons(tuple(candidate.crons.values()), self._seed())
+        upcoming: dict[str, float] = {}
+
+        def record(transaction: Transaction) -> None:
+            activate(transaction, candidate.number)
+            kept = keep(transaction, lambda: Done(b"null"))
+            assert isinstance(kept, Done), kept
+            upcoming.update(orjson.loads(kept.result))
+
+        def version(switched: Switched) -> AppVersion:
+            numbers = {str(name): number for name, number in switched.numbers.items()}
+            candidate.bound.number_tables(numbers)
+            runner = evolve(self.versions.newest.runner, app=candidate.bound)
+            return AppVersion(candidate.number, runner, candidate.crons, switched.ts)
+
+        reply = Reply[SwitchDone | SwitchRefused | NotDone]()
+        specs = tuple(candidate.bound.schema.tables.values())
+        self.mutations.put(Switch(specs, record, version, reply))
+        done = await reply.wait()
+        if isinstance(done, SwitchRefused):
+            raise _Problems([Problem("schema", str(done))])
+        if isinstance(done, NotDone):
+            raise _Problems([Problem("storage", done.reason)])
+        self.scheduler.put(CronsChanged(upcoming))
+        return done.version
+
+    def _place(self, number: int) -> Path:
+        return self.folder / str(number)
+
+    # --- Rows ------------------------------------------------------------------------------------
+
+    async def _add(self, request: DeployRequest, package: Package) -> int:
+        step = AddDeployment(
+            package.name,
+            package.digest,
+            request.zipped,
+            request.origin,
+            request.author,
+            request.message,
+            request.restores,
+            self._seed(),
+        )
+        return int(orjson.loads((await self._step("add", step)).result))
+
+    async def _end(self, number: int, state: str, problems: Sequence[Problem]) -> None:
+        told: list[JsonValue] = [each.as_json() for each in problems]
+        await self._change(number, {"state": state, "problems": told})
+
+    async def _change(self, number: int, fields: Fields) -> None:
+        await self._step("change", ChangeDeployment(number, fields))
+
+    async def _step(self, what: str, step: Step) -> Done:
+        reply = Reply[MutationDone | NotDone]()
+        self.mutations.put(RunMutation(Call(f"_deployments:{what}", None), reply, step=step))
+        with trio.fail_after(_STEP_SECONDS):
+            done = await reply.wait()
+        result: Any = done if isinstance(done, NotDone) else done.outcome.result
+        if isinstance(result, Done):
+            return result
+        raise Overloaded(result.message if isinstance(result, Refused) else result.reason)
+
+    async def _find(self, number: int) -> tuple[bytes | None, Fields | None]:
+        """Read a version's package and row."""
+
+        def read() -> tuple[bytes | None, Fields | None]:
+            snapshot = self.storage.open_snapshot()
+            try:
+                snapshot.begin()
+                fields = find_deployment(snapshot, number)
+                digest = None if fields is None else str(fields["digest"])
+                return (None if digest is None else snapshot.package(digest)), fields
+            finally:
+                snapshot.close()
+
+        worker = self.runtime.worker("versions")
+        try:
+            return await worker.run(read)
+        finally:
+            worker.close()
+
+    def _seed(self) -> int:
+        return self.runtime.random.getrandbits(64)

@@ -1,0 +1,296 @@
+"""A version of the app takes the place of another while clients are at work."""
+
+import gc
+import sys
+import weakref
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import trio
+from trio.testing import MockClock
+
+from flow_backend.actors.deploying import Deployed, DeployRefused, DeployRequest, DeployResult
+from flow_backend.actors.messages import Call
+from flow_backend.functions.loader import load_version, loaded_versions, unload_version
+from flow_backend.functions.package import package_of, unpack, unzip_package, zip_package
+from flow_backend.storage.base import Done
+from flow_backend.testing.client import QueryOutcome
+from tests.actors.stage import Stage, stage
+
+SCHEMA = """
+from flow_backend import Document, Index, document
+
+@document("counters")
+class Counter(Document):
+    name: str
+    count: int
+    by_name = Index("name")
+"""
+
+COUNTERS = """
+import pytest
+import trio
+from flow_backend import (
+    ActionCtx, Id, MutationCtx, Page, PaginationOptions, QueryCtx, action, http_action,
+    HttpRequest, HttpResponse, mutation, query,
+)
+from app.constants import VERSION
+from app.schema import Counter
+
+@query
+def version(ctx: QueryCtx) -> list[int]:
+    from app.constants import VERSION as lazy
+    ctx.db.scan(Counter).collect()
+    return [VERSION, lazy, ctx.run(inner)]
+
+@query
+def inner(ctx: QueryCtx) -> int:
+    return VERSION
+
+@query
+def total(ctx: QueryCtx) -> int:
+    return sum(each.count for each in ctx.db.scan(Counter).collect())
+
+@query
+def pages(ctx: QueryCtx, paginationOpts: PaginationOptions) -> Page[Counter]:
+    return ctx.db.scan(Counter.by_name).paginate(paginationOpts)
+
+@mutation
+def add(ctx: MutationCtx, name: str) -> list[int]:
+    from app.constants import VERSION as lazy
+    found = ctx.db.scan(Counter.by_name[name]).first()
+    if found is None:
+        ctx.db.insert(Counter(name=name, count=1))
+    else:
+        ctx.db.patch(found.id, count=found.count + 1)
+    return [VERSION, lazy, ctx.run(inner)]
+
+@action
+async def slow(ctx: ActionCtx, seconds: float) -> list[int]:
+    before = await ctx.run(inner)
+    await trio.sleep(seconds)
+    from app.constants import VERSION as lazy
+    return [VERSION, lazy, before, await ctx.run(inner)]
+"""
+
+
+def zipped(number: int, **files: str) -> bytes:
+    """Give version ``number`` of a small app; ``files`` are what is other in it."""
+    texts = {
+        "__init__": "",
+        "constants": f"VERSION = {number}\n",
+        "schema": SCHEMA,
+        "counters": COUNTERS,
+        **files,
+    }
+    named = {f"app/{name}.py": text.encode() for name, text in texts.items()}
+    return zip_package(package_of("app", named))
+
+
+@asynccontextmanager
+async def serving(tmp_path: Path, **files: str) -> AsyncGenerator[Stage]:
+    """Serve version 1 of the app, and let versions be put in force."""
+    unpack(unzip_package(zipped(1, **files)), tmp_path / "first")
+    app = load_version(tmp_path / "first", "app", 1_000_000)
+    try:
+        async with stage(app=app) as on:
+            on.backend.deployer.folder = tmp_path / "versions"
+            yield on
+    finally:
+        for name in loaded_versions():
+            unload_version("app", int(name.partition("@")[2]))
+
+
+def app_modules() -> set[str]:
+    return {name for name in sys.modules if name.startswith("app")}
+
+
+async def deploy(on: Stage, number: int, **files: str) -> DeployResult:
+    return await on.backend.deploy(DeployRequest(zipped(number, **files)))
+
+
+async def call(on: Stage, path: str, **args: Any) -> Any:
+    return result_of(await on.backend.mutate(Call(path, args)))
+
+
+def result_of(outcome: Any) -> Any:
+    assert isinstance(outcome.result, Done), outcome
+    return orjson.loads(outcome.result.result)
+
+
+async def test_a_deploy_is_in_force_for_all_who_call_after_it(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with serving(tmp_path) as on:
+        assert await call(on, "counters:add", name="a") == [1.0] * 3
+
+        done = await deploy(on, 2)
+
+        assert isinstance(done, Deployed)
+        assert await call(on, "counters:add", name="a") == [2.0] * 3
+        assert result_of(await on.backend.query(Call("counters:version", {}))) == [2.0] * 3
+        assert result_of(await on.backend.query(Call("counters:total", {}))) == 2.0
+        assert on.backend.versions.newest.number == done.number == 1
+
+
+async def test_live_queries_show_the_new_version_and_their_sockets_stay_open(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with serving(tmp_path) as on:
+        client = on.client()
+        version, total = client.subscribe("counters:version"), client.subscribe("counters:total")
+        await client.wait_results()
+        await on.rest()
+        encoded = on.encoded
+        assert client.results[version] == QueryOutcome([1.0] * 3)
+
+        await deploy(on, 2)
+        await on.rest()
+
+        assert client.results[version] == QueryOutcome([2.0] * 3)
+        assert client.connections == 1
+        assert on.encoded == encoded + 1
+        # What came out the same is not sent again; and both go on.
+        await on.mutate(client, "counters:add", name="a")
+        assert client.results[total] == QueryOutcome(1.0)
+
+
+async def test_a_refused_deploy_changes_nothing_and_says_why(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with serving(tmp_path) as on:
+        modules = app_modules()
+        for text, told in (
+            ("1 / 0\n", "app/counters.py:1: ZeroDivisionError"),
+            ("import no_such_thing\n", "No module named 'no_such_thing'"),
+            ("raise SystemExit(3)\n", "app/counters.py:1: SystemExit"),
+            ("from flow_backend import *\n@query\ndef x(ctx, a: set) -> None: ...\n", "counters"),
+        ):
+            refused = await deploy(on, 2, counters=text)
+
+            assert isinstance(refused, DeployRefused)
+            assert told in refused.problems[0].text
+        assert await call(on, "counters:add", name="a") == [1.0] * 3
+        assert app_modules() == modules
+        assert list((tmp_path / "versions").iterdir()) == []
+
+
+@pytest.mark.slow
+async def test_an_action_ends_on_the_version_that_it_began_with(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """Its own code is one version's, lazy imports too; what it calls is the newest."""
+    async with serving(tmp_path) as on, trio.open_nursery() as nursery:
+        results: list[Any] = []
+
+        async def act() -> None:
+            done = await on.backend.act(Call("counters:slow", {"seconds": 5.0}))
+            assert isinstance(done, Done), done
+            results.append(orjson.loads(done.result))
+
+        await deploy(on, 2)
+        nursery.start_soon(act)
+        await trio.sleep(1)
+        await deploy(on, 3)
+        await deploy(on, 4)
+        assert set(loaded_versions()) >= {"app@1", "app@3"}
+        assert "app@2" not in loaded_versions()
+
+        await trio.sleep(5)
+
+        assert results == [[2.0, 2.0, 2.0, 4.0]]
+        assert "app@1" not in loaded_versions()
+
+
+async def test_a_snapshot_that_was_pinned_keeps_its_version(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with serving(tmp_path) as on:
+        ts = await on.backend.pin_snapshot()
+        await deploy(on, 2)
+
+        at_before = await on.backend.query(Call("counters:version", {}), at=ts)
+        assert result_of(at_before) == [1.0] * 3
+        assert result_of(await on.backend.query(Call("counters:version", {}))) == [2.0] * 3
+
+
+async def test_a_page_that_is_watched_stays_or_begins_anew(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """A journal of before is kept where the index is the same, and pins nothing where it is not."""
+    options = {"numItems": 2.0, "cursor": None}
+    async with serving(tmp_path) as on:
+        for name in "abd":
+            await call(on, "counters:add", name=name)
+        client = on.client()
+        page = client.subscribe("counters:pages", paginationOpts=options)
+        await client.wait_results()
+
+        def names() -> list[str]:
+            value: Any = client.results[page].value
+            return [each["name"] for each in value["page"]]
+
+        assert names() == ["a", "b"]
+        await deploy(on, 2)
+        await call(on, "counters:add", name="ab")
+        await on.rest()
+        assert names() == ["a", "ab", "b"]
+
+        by_count = COUNTERS.replace("scan(Counter.by_name).pag", "scan(Counter).pag")
+        await deploy(on, 3, counters=by_count)
+        await on.rest()
+        assert names() == ["a", "b"]
+
+
+async def test_what_is_gone_says_so(autojump_clock: MockClock, tmp_path: Path) -> None:
+    async with serving(tmp_path) as on:
+        client = on.client()
+        total = client.subscribe("counters:total")
+        await client.wait_results()
+
+        await deploy(on, 2, counters=COUNTERS.replace("def total", "def sum_of_all"))
+        await on.rest()
+        assert "Could not find public function for 'counters:total'" in str(client.results[total])
+
+        await deploy(on, 3)
+        await on.rest()
+        assert client.results[total] == QueryOutcome(0.0)
+
+
+async def test_a_rollback_brings_a_version_back(autojump_clock: MockClock, tmp_path: Path) -> None:
+    async with serving(tmp_path) as on:
+        second = await deploy(on, 2)
+        await deploy(on, 3)
+        assert isinstance(second, Deployed)
+
+        await on.backend.start_rollback(second.number)
+        await on.rest()
+
+        assert await call(on, "counters:add", name="a") == [2.0] * 3
+
+
+@pytest.mark.slow
+async def test_old_versions_leave_nothing_in_memory(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """Thirty versions later there are as many document classes and modules as after two."""
+    async with serving(tmp_path) as on:
+        client = on.client()
+        version = client.subscribe("counters:version")
+        seen: list[weakref.ref[Any]] = []
+        kept = 0
+        for number in range(2, 32):
+            await deploy(on, number)
+            await on.mutate(client, "counters:add", name="a")
+            assert client.results[version] == QueryOutcome([float(number)] * 3)
+            seen.append(weakref.ref(on.backend.versions.newest.app.schema.documents["counters"]))
+            if number == 3:
+                kept = len(app_modules())
+        gc.collect()
+        assert len(app_modules()) == kept
+        assert [each() is not None for each in seen] == [False] * 29 + [True]
+        assert [each.name for each in (tmp_path / "versions").iterdir()] == ["30"]
