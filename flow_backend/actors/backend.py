@@ -51,6 +51,7 @@ from flow_backend.functions.job_steps import Step
 from flow_backend.functions.limits import Limits
 from flow_backend.functions.outgoing import Network
 from flow_backend.functions.versions import AppVersion, Versions
+from flow_backend.functions.registry import BoundApp
 from flow_backend.runtime import Runtime
 from flow_backend.storage.base import (
     Done,
@@ -150,6 +151,11 @@ class Backend:
     stopping: bool = False
 
     # --- What the server asks ----------------------------------------------------------------
+
+    @property
+    def app(self) -> BoundApp:
+        """The app that serves now."""
+        return self.mutation.runner.app
 
     async def query(self, call: Call, at: CommitTs | None = None) -> QueryDone:
         """Run a query once: at the newest state, or at a timestamp that was pinned.
@@ -533,7 +539,7 @@ class Backend:
         await self.outbox.wait_idle()
 
     def _is_busy(self) -> bool:
-        writing = len(self.mutation.inbox) or self.mutation.in_flight
+        writing = len(self.mutation.inbox) or self.mutation.in_flight or self.mutation.swapping
         return bool(writing or self.action.running or self.jobs.running)
 
     async def stop(self) -> None:

@@ -374,6 +374,11 @@ class MutationActor:
         self._maintained_at = self.runtime.monotonic()
         self._unmaintained = False
 
+    @property
+    def swapping(self) -> bool:
+        """Whether an import is being taken over, or is about to be."""
+        return bool(self._swaps)
+
     # --- After a failure -------------------------------------------------------------------------
 
     @property

@@ -1,6 +1,6 @@
 """Reads a file to be imported into a staging file, or says what of it does not fit."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from math import nextafter
 from pathlib import Path
 from random import Random
@@ -12,6 +12,7 @@ from flow_backend.errors import ImportRefused, InvalidValue
 from flow_backend.functions.import_check import Checker
 from flow_backend.functions.import_files import ImportFile, Row
 from flow_backend.functions.registry import BoundApp
+from flow_backend.functions.system_rows import user_tables
 from flow_backend.records import frozen
 from flow_backend.schema.table import TableSpec
 from flow_backend.storage.base import IndexBounds, Reader, TableName
@@ -128,11 +129,6 @@ class Stager:
 
 def _problem(row: Row, path: str, reason: str) -> Problem:
     return Problem(row.file, row.row, row.table, path, reason)
-
-
-def user_tables(app: BoundApp) -> Sequence[str]:
-    """Give the app's own tables, those that can be exported and imported, by name."""
-    return sorted(name for name in app.schema.tables if not name.startswith("_"))
 
 
 def changes_of(reader: Reader, staged: StagedImport) -> list[TableChange]:

@@ -4,11 +4,14 @@ Source: the HTTP API, "CLI against a self-hosted deployment".
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast
+
+import attrs
 
 from flow_backend.errors import InvalidArguments
 from flow_backend.functions.function import Function, Query
 from flow_backend.schema.pages import Page, PaginationOptions
+from flow_backend.schema.system import Export, Import
 
 if TYPE_CHECKING:
     from flow_backend.functions.database import Database
@@ -53,6 +56,26 @@ def _api_spec(ctx: _Ctx) -> list[Any]:
     return api_spec(describe_app(app), routes)
 
 
+def _latest_export(ctx: _Ctx) -> dict[str, Any] | None:
+    """Give the state of the newest export; fields that say nothing yet are left out."""
+    export = ctx.db.scan(Export).desc().first()
+    if export is None:
+        return None
+    fields = {each.name: getattr(export, each.name) for each in attrs.fields(cast("Any", Export))}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _import(ctx: _Ctx, importId: str) -> Import | None:  # noqa: N803  # Convex's word.
+    """Give an import."""
+    ident = ctx.db.normalize_id(Import, importId)
+    return None if ident is None else ctx.db.get(ident)
+
+
+def _imports(ctx: _Ctx) -> list[Import]:
+    """Give the imports of late, the newest first."""
+    return ctx.db.scan(Import).desc().collect()
+
+
 def _query(name: str, call: Any) -> Query[..., Any]:
     return Query(call, name, internal=True)
 
@@ -61,6 +84,9 @@ SYSTEM_QUERIES: Final[Mapping[str, Function[..., Any]]] = {
     "_system/cli/tables:default": _query("default", _tables),
     "_system/cli/tableData:default": _query("default", _table_data),
     "_system/cli/modules:apiSpec": _query("apiSpec", _api_spec),
+    "_system/cli/exports:getLatest": _query("getLatest", _latest_export),
+    "_system/cli/queryImport:default": _query("default", _import),
+    "_system/cli/queryImport:list": _query("list", _imports),
 }
 
 for _path, _function in SYSTEM_QUERIES.items():

@@ -14,11 +14,13 @@ from flow_backend.server.calls import FunctionApi
 from flow_backend.server.config import Settings
 from flow_backend.server.core import BackendFacade
 from flow_backend.server.direct import DirectCalls
+from flow_backend.server.exports import DataBackend
 from flow_backend.server.handover import HttpServer
 from flow_backend.server.http import Readiness, build_http_app, build_site_app
 from flow_backend.server.listener import Listener, open_all_listeners
 from flow_backend.server.memory import MemoryWatch, default_memory_bytes
 from flow_backend.server.metrics import ServerCounters
+from flow_backend.server.transfers import Transfers
 from flow_backend.server.web import list_web_folder
 
 
@@ -77,20 +79,23 @@ async def open_server(
     listening: list[socket.socket] | None = None,
     gate: Gate | None = None,
     router: Router | None = None,
+    data: DataBackend | None = None,
 ) -> AsyncGenerator[Server]:
     """Serve a backend while the block runs; at its end the server stops gracefully.
 
     ``drain`` returns when the backend has answered all that its sessions asked. ``listening`` are
     sockets that listen already; without them ``settings`` say where. ``gate`` is the one
     that the backend looks at; it is shut while the process has too much memory. ``router``
-    has the app's HTTP routes.
+    has the app's HTTP routes. ``data`` is the backend once more, if exports and imports are served.
 
     Raises: StartError if the address cannot be had.
     """
     counters, readiness = ServerCounters(), Readiness()
     files = list_web_folder(web) if web is not None else None
     memory = MemoryWatch(gate or Gate(), settings.memory_bytes_max or default_memory_bytes())
-    app = build_http_app(backend, settings, counters, readiness, memory, files, router)
+    transfers = None if data is None else Transfers(data, settings, memory.gate)
+    more = [] if transfers is None else transfers.routes()
+    app = build_http_app(backend, settings, counters, readiness, memory, files, router, more)
     site = build_site_app(backend, settings, counters, router or Router())
     calls = DirectCalls(FunctionApi(backend, settings, memory.gate), settings, counters)
     http = HttpServer(app, calls, settings, site)
@@ -110,6 +115,8 @@ async def open_server(
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(memory.run)
+        if transfers is not None:
+            nursery.start_soon(transfers.run)
         await nursery.start(listener.run)
         readiness.ready = True
         try:

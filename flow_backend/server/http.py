@@ -108,12 +108,14 @@ def build_http_app(
     memory: MemoryWatch,
     web: WebFolder | None = None,
     router: Router | None = None,
+    more: Sequence[Route] = (),
 ) -> "ASGIFramework":
-    """Put the endpoints of the main port together."""
+    """Put the endpoints of the main port together; ``more`` are those of exports and imports."""
     calls = FunctionApi(backend, settings, memory.gate)
     routes = calls.routes() + AdminApi(calls).routes()
     routes += Meta(backend, settings, counters, readiness, memory).routes()
     routes += [
+        *more,
         Route("/api/{path:path}", guarded(_no_endpoint), methods=_METHODS),
         Route("/{path:path}", guarded(web or _running), methods=["GET", "HEAD"]),
     ]

@@ -151,6 +151,7 @@ async def _serve(
                     listening=None if parent is None else parent.listening,
                     gate=machine.gate,
                     router=app.router,
+                    data=backend,
                 ) as server,
             ):
                 _tune_interpreter()
