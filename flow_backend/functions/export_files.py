@@ -72,15 +72,15 @@ class Exporter:
     def _write_zip(self, path: Path) -> None:
         # Level 1: a third more bytes than the usual one, in a third of the time.
         with zipfile.ZipFile(path, "x", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            archive.writestr(README, _README)
+            _put(archive, README, _README.encode())
             names = sorted(self.tables, key=lambda name: self.numbers[name])
             listed = [orjson.dumps({"name": name, "id": self.numbers[name]}) for name in names]
-            archive.writestr(f"{TABLES}/{DOCUMENTS}", b"".join(line + b"\n" for line in listed))
+            _put(archive, f"{TABLES}/{DOCUMENTS}", b"".join(line + b"\n" for line in listed))
             for name in names:
                 # How large it becomes is not known before, and may be more than 4 GiB.
                 with archive.open(f"{name}/{DOCUMENTS}", "w", force_zip64=True) as file:
                     _write_all(file, self._lines(name))
-                archive.writestr(f"{name}/{MARKER}", b'"uniform"\n')
+                _put(archive, f"{name}/{MARKER}", b'"uniform"\n')
 
     def _lines(self, table: str) -> Iterator[bytes]:
         """Give the documents as lines, many at once."""
@@ -126,6 +126,11 @@ def export_line(spec: TableSpec, row: StoredRow) -> bytes:
         return raw
     wire: JsonValue = orjson.loads(raw) if of_today else spec.read(raw)
     return orjson.dumps(to_export(from_wire(wire)), option=orjson.OPT_SORT_KEYS)
+
+
+def _put(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    # With no date of its own: the same data give the same file.
+    archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED, 1)
 
 
 def _write_all(file: IO[bytes], pieces: Iterator[bytes]) -> None:
