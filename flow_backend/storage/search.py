@@ -58,8 +58,22 @@ class StoredSearch:
 
     def write(self, cursor: Cursor, rowid: int, source: SearchSource) -> None:
         """Put a row's words into the index, in the place of those that it had."""
-        marks = " ".join([digest.hex() for digest in source.within])
-        cursor.execute(self.write_sql, (rowid, *map(spaced, source.texts), marks))
+        cursor.execute(self.write_sql, (rowid, *entry_of(source)))
+
+    @property
+    def staged(self) -> tuple[str, ...]:
+        """The quoted names that the parts of an entry have in a staging file."""
+        parts = len(self.spec.texts) + 1
+        return tuple(quote(f"{self.spec.name}:{part}") for part in range(parts))
+
+    def take_sql(self, table: str, staged: str) -> str:
+        """Give the statement that adds the entries of all rows that a staging file brought."""
+        write, _ = self.write_sql.split(" VALUES ")
+        entry = ", ".join(f"s.{name}" for name in self.staged)
+        return (
+            f"{write} SELECT t._rowid, {entry} FROM {staged} s "  # noqa: S608
+            f"JOIN {quote(table)} t ON t._id = s._id ORDER BY t._rowid"
+        )
 
     def delete(self, cursor: Cursor, rowid: int) -> None:
         """Take a row out of the index."""
@@ -97,6 +111,12 @@ class StoredSearch:
         joined = (" OR " if bounds.any_term else " AND ").join(terms)
         phrases.append(f"{{{self._texts}}} : ({joined})")
         return self._find_sql, ("".join(kinds), " AND ".join(phrases), count)
+
+
+def entry_of(source: SearchSource) -> tuple[str, ...]:
+    """Give what stands in the columns of an index for a row: its texts, and its ``within``."""
+    marks = " ".join([digest.hex() for digest in source.within])
+    return (*map(spaced, source.texts), marks)
 
 
 def _term(term: Term, kinds: list[str]) -> str:

@@ -16,6 +16,7 @@ from flow_backend.errors import InvalidValue
 from flow_backend.schema.table import ColumnKind, TableSpec, column_value, key_part
 from flow_backend.storage.connection import Connection
 from flow_backend.storage.scan import quote
+from flow_backend.storage.search import StoredSearch, entry_of, stored_searches
 from flow_backend.storage.staged import (
     ImportMode,
     Problem,
@@ -44,6 +45,7 @@ class _Filled:
     place: int
     file: str
     columns: tuple[tuple[str, ColumnKind], ...]
+    searches: tuple[StoredSearch, ...]
     insert: str
     within: tuple[str, ...] = ()
     rows: int = 0
@@ -80,15 +82,21 @@ class Staging:
             return
         place = len(self._tables)
         columns = tuple((column.name, column.kind) for column in spec.columns)
-        names = "".join(f", {quote(name)} {kind.value}" for name, kind in columns)
+        searches = stored_searches(spec)
+        entries = [name for search in searches for name in search.staged]
+        names = "".join(
+            [f", {quote(name)} {kind.value}" for name, kind in columns]
+            + [f", {name} TEXT NOT NULL" for name in entries]
+        )
         self._connection.execute(
             f"CREATE TABLE s{place} (n INTEGER PRIMARY KEY, line INTEGER NOT NULL, "
             "_id TEXT NOT NULL UNIQUE, _creationTime REAL NOT NULL, "
             f"_document BLOB NOT NULL{names})"
         )
-        insert = f"INSERT INTO s{place} VALUES (NULL, ?, ?, ?, ?{', ?' * len(columns)})"  # noqa: S608  # A number.
+        marks = ", ?" * (len(columns) + len(entries))
+        insert = f"INSERT INTO s{place} VALUES (NULL, ?, ?, ?, ?{marks})"  # noqa: S608  # A number.
         within = tuple(name for search in spec.searches for name in search.within)
-        self._tables[spec.name] = _Filled(spec, place, file, columns, insert, within)
+        self._tables[spec.name] = _Filled(spec, place, file, columns, searches, insert, within)
 
     def add(self, table: str, line: int, document: Mapping[str, JsonValue]) -> None:
         """Add a whole document, with its system fields, to a table that was begun.
@@ -107,6 +115,8 @@ class Staging:
                 key_part(document.get(name))
             except InvalidValue as error:
                 raise InvalidValue(f"field {name}: {error}") from None
+        for search in filled.searches:
+            values += entry_of(search.source(document))
         created = cast("float", document["_creationTime"])
         bound = (line, cast("str", document["_id"]), created, encode_document(document), *values)
         try:

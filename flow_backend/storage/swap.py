@@ -12,7 +12,6 @@ from flow_backend.schema.table import IndexSpec
 from flow_backend.storage.base import TableName
 from flow_backend.storage.connection import Connection
 from flow_backend.storage.scan import quote
-from flow_backend.storage.search import row_pieces
 from flow_backend.storage.staged import (
     PROBLEMS_SHOWN,
     Problem,
@@ -62,15 +61,17 @@ def swap_in(
         else:
             _log_replaced(connection, stored, each, ts)
             connection.execute(f"DELETE FROM main.{quote(stored.name)}")  # noqa: S608  # Quoted names, here and below.
-        last = _last_row(connection, stored)
+            for search in stored.searches:
+                search.clear(connection)
         _insert(connection, stored, each)
-        _fill_searches(connection, stored, staged.mode == "append", last)
     for stored, each in wanted:
         if staged.mode == "append":
             for index in stored.spec.indexes:
                 if index.unique and each.staged:
                     _refuse(_clashing_keys(connection, stored, each, index))
     _refuse(_dangling(connection, tables, staged))
+    if staged.mode != "append":
+        _refuse(_left_behind(connection, tables, staged))
 
 
 def _stored(tables: Mapping[TableName, StoredTable], name: str, staged: StagedTable) -> StoredTable:
@@ -128,24 +129,8 @@ def _insert(connection: Connection, stored: StoredTable, staged: StagedTable) ->
         f"INSERT INTO main.{quote(stored.name)} (_schema, {columns}) "  # noqa: S608
         f"SELECT {stored.version}, {columns} FROM {_STAGED}.{staged.staged} ORDER BY n"
     )
-
-
-def _last_row(connection: Connection, stored: StoredTable) -> int:
-    [(last,)] = connection.execute(
-        f"SELECT coalesce(max(_rowid), 0) FROM main.{quote(stored.name)}"  # noqa: S608
-    ).fetchall()
-    return cast("int", last)
-
-
-def _fill_searches(
-    connection: Connection, stored: StoredTable, append: bool, last_row: int
-) -> None:
-    """Put what came behind a row into the table's search indexes; this does go through Python."""
     for search in stored.searches:
-        if not append:
-            search.clear(connection)
-        for rows in row_pieces(connection, stored.name, last_row):
-            search.fill(connection, stored.spec, rows)
+        connection.execute(search.take_sql(stored.name, f"{_STAGED}.{staged.staged}"))
 
 
 def _refuse(problems: Iterator[Problem]) -> None:
@@ -205,3 +190,24 @@ def _dangling(
             )
             for line, field, target_id in cast("Iterator[tuple[int, str, str]]", rows):
                 yield Problem(each.file, line, name, f".{field}", no_such(target, target_id))
+
+
+def _left_behind(
+    connection: Connection, tables: Mapping[TableName, StoredTable], staged: StagedImport
+) -> Iterator[Problem]:
+    """Find documents that stay, and whose declared references point to what has gone.
+
+    A plain field with an id may point to nothing after a delete; one with a ``Reference`` never.
+    """
+    for name, stored in tables.items():
+        for reference in stored.spec.on_delete:
+            if name in staged.tables or reference.target not in staged.tables:
+                continue
+            field, target = quote(reference.field), quote(reference.target)
+            rows = connection.execute(
+                f"SELECT u._id, u.{field} FROM main.{quote(name)} u WHERE u.{field} IS NOT NULL "  # noqa: S608
+                f"AND NOT EXISTS (SELECT 1 FROM main.{target} t WHERE t._id = u.{field})"
+            )
+            for ident, gone in cast("Iterator[tuple[str, str]]", rows):
+                reason = f"document {ident} stays, and points to {gone}, which the import deletes"
+                yield Problem("the database", 0, name, f".{reference.field}", reason)

@@ -16,6 +16,7 @@ from flow_backend.functions.registry import BoundApp, make_app
 from flow_backend.schema.document import Document, Id, Instant, document
 from flow_backend.schema.ids import encode_id
 from flow_backend.schema.index import Index
+from flow_backend.schema.reference import Reference
 from flow_backend.schema.search_index import SearchIndex
 from flow_backend.storage.base import (
     Committed,
@@ -65,6 +66,7 @@ class Thing(Document):
     anything: Any
     record: dict[str, Int64]
     by_room = Index("room")
+    of_room = Reference("room", on_delete="restrict")
     by_big = Index("big")
 
 
