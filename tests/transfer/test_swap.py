@@ -160,8 +160,15 @@ def test_rows_that_the_writer_remembers_are_those_of_the_import(database: Databa
         assert row is not None
         return Done(json.loads(row[3])["name"].encode())
 
+    def rename(transaction: Transaction) -> Done:
+        row = transaction.get(TableName("rooms"), room)
+        assert row is not None
+        fields = {**json.loads(row[3]), "name": "renamed"}
+        transaction.replace(TableName("rooms"), row, fields)
+        return Done(b"null")
+
     writer = database.storage.writer
-    writer.commit([Job(name)])
+    writer.commit([Job(rename)])
     take(database, "rooms", {"_id": room, "name": "new"}, mode="replace")
 
     [outcome] = writer.commit([Job(name)]).outcomes
