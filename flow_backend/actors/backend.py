@@ -50,8 +50,8 @@ from flow_backend.functions.function import Kind
 from flow_backend.functions.job_steps import Step
 from flow_backend.functions.limits import Limits
 from flow_backend.functions.outgoing import Network
-from flow_backend.functions.versions import AppVersion, Versions
 from flow_backend.functions.registry import BoundApp
+from flow_backend.functions.versions import AppVersion, Versions
 from flow_backend.runtime import Runtime
 from flow_backend.storage.base import (
     Done,
