@@ -39,7 +39,7 @@ async def test_c_1000_mutations_through_cuts_and_a_kill_are_applied_once(
     """
     data = tmp_path_factory.mktemp("once") / "data"
     server = interop_server(data)
-    cuts = RandomCuts(most=20, share=0.03)
+    cuts = RandomCuts(most=12, share=0.03)
     done, half = 0, trio.Event()
 
     async def count(client: Client, key: str) -> None:
