@@ -1,10 +1,9 @@
 """The Python client: typed calls and live queries, over connections that come and go."""
 
-import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
-from typing import Any, Final, ParamSpec, Self, TypeVar, assert_never, overload
+from typing import Any, ParamSpec, Self, TypeVar, assert_never, overload
 from uuid import UUID
 
 import trio
@@ -12,7 +11,7 @@ from attrs import define, field
 
 from flow_backend.client.calls import Call, prepare_call
 from flow_backend.client.connection import SILENCE_SECONDS, Connection, ConnectionState
-from flow_backend.client.outcome import Failure, Fields, Outcome
+from flow_backend.client.outcome import Failure, Fields, Outcome, log_function
 from flow_backend.client.queries import OpenQuery
 from flow_backend.client.requests import RequestKind, Settled
 from flow_backend.client.socket import address_of
@@ -26,9 +25,6 @@ from flow_backend.values.value import JsonValue
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-FUNCTION_LOG: Final = logging.getLogger("flow_backend.client.functions")
-_LEVELS: Final = {"DEBUG": logging.DEBUG, "WARN": logging.WARNING, "ERROR": logging.ERROR}
 
 
 @define(eq=False)
@@ -248,7 +244,7 @@ class Client:
                         reply.outcome = outcome
                         reply.settled.set()
                 case Logged(path, lines):
-                    _log(path, lines)
+                    log_function(path, lines)
                 case Confirmed() | Refused() | Ended():
                     pass  # The connection's own business.
                 case _:
@@ -360,9 +356,3 @@ def _value(call: Call, outcome: Outcome) -> Any:
     if isinstance(outcome, Failure):
         raise outcome.error(call.path)
     return call.read(outcome.value)
-
-
-def _log(path: str, lines: Sequence[str]) -> None:
-    for line in lines:
-        level = line[1:].partition("]")[0] if line.startswith("[") else ""
-        FUNCTION_LOG.log(_LEVELS.get(level, logging.INFO), "%s: %s", path, line)

@@ -1,5 +1,7 @@
 """How a call or a query ended, as the server said it."""
 
+import logging
+from collections.abc import Sequence
 from typing import Any, Final, TypeAlias, cast
 
 import orjson
@@ -13,6 +15,8 @@ Fields: TypeAlias = dict[str, Any]
 """A message of the server as JSON gives it; what is taken out of it is looked at there."""
 
 _DATA: Final = "errorData"
+_LOG: Final = logging.getLogger("flow_backend.client.functions")
+_LEVELS: Final = {"DEBUG": logging.DEBUG, "WARN": logging.WARNING, "ERROR": logging.ERROR}
 
 
 @frozen
@@ -59,6 +63,13 @@ def outcome_of_query(fields: Fields) -> Outcome:
     if fields["type"] == "QueryUpdated":
         return Success(fields.get("value"))
     return _failure(fields, fields.get("errorMessage"))
+
+
+def log_function(path: str, lines: Sequence[str]) -> None:
+    """Log here what a function has logged on the server."""
+    for line in lines:
+        level = line[1:].partition("]")[0] if line.startswith("[") else ""
+        _LOG.log(_LEVELS.get(level, logging.INFO), "%s: %s", path, line)
 
 
 def log_lines(fields: Fields) -> list[str]:

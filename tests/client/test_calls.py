@@ -117,11 +117,12 @@ async def test_a_subscription_that_somebody_waits_in_outlives_its_equal(
             task_status.started()
             seen.append(await anext(counts))
 
-    async with connect(server.url) as client, trio.open_nursery() as watching:
-        await watching.start(watch)
-        async with client.subscribe("counters:get", name=counter) as counts:
-            await anext(counts)
-        await client.mutation("counters:add", name=counter)
+    with trio.fail_after(10):
+        async with connect(server.url) as client, trio.open_nursery() as watching:
+            await watching.start(watch)
+            async with client.subscribe("counters:get", name=counter) as counts:
+                await anext(counts)
+            await client.mutation("counters:add", name=counter)
 
     assert seen == [0.0, 1.0]
 

@@ -26,5 +26,6 @@ def test_the_guides_examples_run(flow_server: ServerProcess) -> None:
     assert said[0] == "['Paint the fence']\n"
     assert said[1] == "[]\n"
     assert {"House", "Garden"} <= set(re.findall(r"'(\w+)'", said[2]))
-    assert "'title': 'Garden'" in said[3]
-    assert len(said) == 4
+    assert int(said[3]) >= 2
+    assert "'title': 'Garden'" in said[4]
+    assert len(said) == 5

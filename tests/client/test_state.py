@@ -1,13 +1,14 @@
 """What the client says and makes of what it is told, message by message."""
 
+import logging
 from typing import Any
 
 import orjson
 import pytest
 
-from flow_backend.client.outcome import Success
+from flow_backend.client.outcome import Success, log_function
 from flow_backend.client.requests import Settled
-from flow_backend.client.state import Changed, ClientState, Confirmed, Ended, Event, Refused
+from flow_backend.client.state import Changed, ClientState, Confirmed, Ended, Event, Logged, Refused
 from flow_backend.errors import MalformedMessage
 from flow_backend.values.timestamp import CommitTs, encode_ts
 
@@ -262,6 +263,27 @@ def test_errors_of_tokens_that_are_not_the_newest_are_passed_over() -> None:
     state.authenticate({"tokenType": "User", "value": "third"})
     assert state.receive(refused(1, attempted=True)) == []
     assert state.receive(refused(2, attempted=True)) == [Refused("no")]
+
+
+def test_what_functions_log_is_logged_here(caplog: pytest.LogCaptureFixture) -> None:
+    """At the level that it was logged at there; a query's lines come with its result."""
+    caplog.set_level(logging.DEBUG, "flow_backend.client.functions")
+    state = begun()
+    query = state.open("q:f", {})
+    lines = ["[LOG] 'a'", "[WARN] 'b'", "[ERROR] 'c'", "[DEBUG] 'd'", "e"]
+
+    logged, _ = transition(state, 5, {**updated(query.id, 1.0), "logLines": lines}, query_set=2)
+
+    assert logged == Logged("q:f", tuple(lines))
+    log_function("q:f", lines)
+    assert [each.levelname for each in caplog.records] == [
+        "INFO",
+        "WARNING",
+        "ERROR",
+        "DEBUG",
+        "INFO",
+    ]
+    assert caplog.messages[1] == "q:f: [WARN] 'b'"
 
 
 def test_a_fatal_error_is_the_end() -> None:
