@@ -6,14 +6,22 @@ filled from the documents; all of it happens in one transaction of the start.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple, TypeVar, cast
+from typing import Final, TypeVar
 
-import orjson
-
-from flow_backend.errors import DocumentError, InvalidValue, StartError
-from flow_backend.schema.table import FieldSpec, IndexSpec, TableSpec
+from flow_backend.errors import DocumentError, StartError
+from flow_backend.schema.table import FieldSpec, TableSpec
 from flow_backend.storage import commit_log, request_records
 from flow_backend.storage.base import TableName
+from flow_backend.storage.columns import (
+    ColumnFiller,
+    Known,
+    build_index,
+    columns_present,
+    print_of_column,
+    print_of_index,
+    read_known,
+    remember,
+)
 from flow_backend.storage.connection import Connection
 from flow_backend.storage.scan import quote
 from flow_backend.storage.search import (
@@ -51,17 +59,6 @@ _RESERVED: Final = frozenset({"rowid", "oid"})
 T = TypeVar("T")
 
 
-class _Known(NamedTuple):
-    """A table as the file has it."""
-
-    name: str
-    number: int
-    version: int
-    fingerprint: str
-    columns: Mapping[str, object]
-    indexes: Mapping[str, object]
-
-
 def create_system_tables(connection: Connection, first_ts: int) -> None:
     """Create what every database has; creating it counts as the first commit."""
     for statement in _SYSTEM:
@@ -81,7 +78,7 @@ def apply_schema(
     Raises: StartError if the schema does not fit SQL's names or the documents.
     """
     _check_names(specs)
-    known = _read_known(connection)
+    known = read_known(connection)
     numbers = {table.number for table in known.values()}
     tables = dict[TableName, StoredTable]()
     changed = False
@@ -94,7 +91,7 @@ def apply_schema(
         after = _change_table(connection, spec, before)
         if after != before:
             changed = True
-            _remember(connection, after)
+            remember(connection, after)
         tables[TableName(spec.name)] = StoredTable(spec, after.number, after.version)
     refresh_views(connection, specs)
     return tables, changed
@@ -132,24 +129,6 @@ def _check_distinct(what: str, names: Sequence[str]) -> None:
             )
 
 
-def _read_known(connection: Connection) -> dict[str, _Known]:
-    rows = connection.execute(
-        "SELECT name, number, version, fingerprint, columns, indexes FROM _tables"
-    ).fetchall()
-    known = dict[str, _Known]()
-    for row in cast("list[tuple[str, int, int, str, bytes, bytes]]", rows):
-        name, number, version, fingerprint, columns, indexes = row
-        known[name] = _Known(
-            name, number, version, fingerprint, orjson.loads(columns), orjson.loads(indexes)
-        )
-    return known
-
-
-def _remember(connection: Connection, table: _Known) -> None:
-    row = (*table[:4], orjson.dumps(table.columns), orjson.dumps(table.indexes))
-    connection.execute("INSERT OR REPLACE INTO _tables VALUES (?, ?, ?, ?, ?, ?)", row)
-
-
 def _free_number(name: str, taken: set[int]) -> int:
     number = FIRST_SYSTEM_NUMBER if name.startswith("_") else FIRST_NUMBER
     while number in taken:
@@ -157,7 +136,7 @@ def _free_number(name: str, taken: set[int]) -> int:
     return number
 
 
-def _create_table(connection: Connection, spec: TableSpec, number: int) -> _Known:
+def _create_table(connection: Connection, spec: TableSpec, number: int) -> Known:
     table = quote(spec.name)
     connection.execute(
         f"CREATE TABLE {table} (_rowid INTEGER PRIMARY KEY, _id TEXT NOT NULL, "
@@ -167,13 +146,13 @@ def _create_table(connection: Connection, spec: TableSpec, number: int) -> _Know
     connection.execute(
         f"CREATE INDEX {index_name(spec.name, 'by_creation_time')} ON {table} (_creationTime)"
     )
-    return _Known(spec.name, number, 0, "", {}, {})
+    return Known(spec.name, number, 0, "", {}, {})
 
 
-def _change_table(connection: Connection, spec: TableSpec, before: _Known) -> _Known:
+def _change_table(connection: Connection, spec: TableSpec, before: Known) -> Known:
     """Add and fill what is new or means something else now; give the table as it is then."""
-    columns = {column.name: _print_of_column(column) for column in spec.columns}
-    indexes = {index.name: _print_of_index(index) for index in spec.indexes}
+    columns = {column.name: print_of_column(column) for column in spec.columns}
+    indexes = {index.name: print_of_index(index) for index in spec.indexes}
     searches = {search.name: print_of_search(spec, search) for search in spec.searches}
     stale = [
         column for column in spec.columns if before.columns.get(column.name) != columns[column.name]
@@ -192,13 +171,15 @@ def _change_table(connection: Connection, spec: TableSpec, before: _Known) -> _K
     if stale:
         drop_view(connection, spec.name)
         _replace_columns(connection, spec.name, stale, before)
-        _fill(connection, spec, stale)
+        filler = ColumnFiller(spec, stale)
+        for rows in row_pieces(connection, spec.name):
+            filler.fill(connection, rows)
     for index in rebuilt:
-        _build_index(connection, spec, index)
+        build_index(connection, spec, index)
     current = before.version > 0 and before.fingerprint == spec.fingerprint
     version = before.version if current else before.version + 1
     known = {**indexes, **searches}
-    return _Known(spec.name, before.number, version, spec.fingerprint, columns, known)
+    return Known(spec.name, before.number, version, spec.fingerprint, columns, known)
 
 
 def _change_searches(
@@ -224,79 +205,16 @@ def _change_searches(
             ) from error
 
 
-def _print_of_column(column: FieldSpec) -> object:
-    # Through JSON, as what it is compared with has been there.
-    default: object = orjson.loads(orjson.dumps(column.default))
-    return [column.kind.value, column.has_default, default]
-
-
-def _print_of_index(index: IndexSpec) -> object:
-    return [list(index.fields), index.unique]
-
-
 def _replace_columns(
-    connection: Connection, table: str, columns: Sequence[FieldSpec], before: _Known
+    connection: Connection, table: str, columns: Sequence[FieldSpec], before: Known
 ) -> None:
-    present = {
-        cast("str", row[1]).lower(): cast("str", row[1])
-        for row in connection.execute(f"PRAGMA table_info({quote(table)})").fetchall()
-    }
+    present = columns_present(connection, table)
     # An index over a column that is about to go may be one that the schema still had yesterday.
     for column in columns:
         if (name := present.get(column.name.lower())) is not None:
             connection.execute(f"ALTER TABLE {quote(table)} DROP COLUMN {quote(name)}")
         connection.execute(
             f"ALTER TABLE {quote(table)} ADD COLUMN {quote(column.name)} {column.kind.value}"
-        )
-
-
-def _fill(connection: Connection, spec: TableSpec, columns: Sequence[FieldSpec]) -> None:
-    """Fill columns from the documents, in pieces, so that memory stays small."""
-    table = StoredTable(spec, 0, 0)
-    wanted = {column.name for column in columns}
-    places = [place for place, (name, _) in enumerate(table.columns) if name in wanted]
-    settings = ", ".join(f"{quote(table.columns[place][0])} = ?" for place in places)
-    update = f"UPDATE {quote(spec.name)} SET {settings} WHERE _rowid = ?"  # noqa: S608  # Quoted names of the schema.
-    for rows in row_pieces(connection, spec.name):
-        bound = list[tuple[object, ...]]()
-        for rowid, row_id, raw in rows:
-            try:
-                values = table.column_values(spec.read(raw))
-            except InvalidValue as error:
-                raise StartError(
-                    f'document {row_id} of table "{spec.name}" does not fit its indexes: {error}; '
-                    "change the document with the previous version, then start this one"
-                ) from error
-            bound.append((*[values[place] for place in places], rowid))
-        connection.executemany(update, cast("list[tuple[int, ...]]", bound))
-
-
-def _build_index(connection: Connection, spec: TableSpec, index: IndexSpec) -> None:
-    names = [quote(name) for name in index.fields]
-    table = quote(spec.name)
-    connection.execute(
-        f"CREATE INDEX {index_name(spec.name, index.name)} ON {table} "
-        f"({', '.join([*names, '_creationTime'])})"
-    )
-    if index.unique:
-        _check_unique(connection, spec, index)
-
-
-def _check_unique(connection: Connection, spec: TableSpec, index: IndexSpec) -> None:
-    table = StoredTable(spec, 0, 0)
-    [unique] = [found for found in table.unique_indexes if found.spec is index]
-    names = [quote(name) for name in index.fields]
-    nulls = " AND ".join(f"{name} IS NOT NULL AND {name} IS NOT x'03'" for name in names)
-    twice = connection.execute(
-        f"SELECT min(_id), max(_id) FROM {quote(spec.name)} WHERE {nulls} "  # noqa: S608  # Quoted names.
-        f"GROUP BY {', '.join(names)} HAVING count(*) > 1 LIMIT 1"
-    ).fetchall()
-    if twice:
-        one, other = cast("tuple[str, str]", twice[0])
-        raise StartError(
-            f'the index "{unique.spec.name}" of table "{spec.name}" is unique, but documents {one} '
-            f"and {other} have the same {', '.join(index.fields)}; change one of them with the "
-            "previous version, then start this one"
         )
 
 
