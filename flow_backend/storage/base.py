@@ -323,6 +323,15 @@ class Switched:
     )
 
 
+@frozen
+class Progress:
+    """How far a build is, in rows of all its tables; ``complete`` says that it can be used."""
+
+    done: int
+    total: int
+    complete: bool = False
+
+
 class Writer(Protocol):
     """The only write connection. One call at a time, from any thread; ``interrupt`` is apart."""
 
@@ -376,6 +385,23 @@ class Writer(Protocol):
 
         Raises: SwitchRefused if documents do not fit, and what ``record`` raises: nothing has
             changed then; NotCommitted, StorageError.
+        """
+        ...
+
+    def begin_build(self, specs: Sequence[TableSpec]) -> Progress | None:
+        """Begin to build what a schema needs beside what is used; None if it is little, or nothing.
+
+        What was begun for it before, perhaps by a process that is gone, is taken up again. Nothing
+        reads what is built before :meth:`switch` to the same schema.
+
+        Raises: SwitchRefused for what cannot be built so, NotCommitted, StorageError.
+        """
+        ...
+
+    def build_some(self, rows_max: int) -> Progress:
+        """Do the next piece of what :meth:`begin_build` has begun; of so many rows at most.
+
+        Raises: SwitchRefused for a document that an index cannot have, NotCommitted, StorageError.
         """
         ...
 

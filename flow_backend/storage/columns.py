@@ -55,10 +55,11 @@ def print_of_index(index: IndexSpec) -> object:
     return [list(index.fields), index.unique]
 
 
-def columns_present(connection: Connection, table: str) -> dict[str, str]:
-    """Give the columns that a table has in the file, by their names in small letters."""
+def columns_present(connection: Connection, table: str) -> dict[str, tuple[str, str]]:
+    """Give the name and SQL type of each column in the file, by its name in small letters."""
     rows = connection.execute(f"PRAGMA table_info({quote(table)})").fetchall()
-    return {cast("str", row[1]).lower(): cast("str", row[1]) for row in rows}
+    pairs = cast("list[tuple[str, str]]", [(row[1], row[2]) for row in rows])
+    return {name.lower(): (name, kind) for name, kind in pairs}
 
 
 class ColumnFiller:

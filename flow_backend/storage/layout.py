@@ -12,6 +12,7 @@ from flow_backend.errors import DocumentError, StartError
 from flow_backend.schema.table import FieldSpec, TableSpec
 from flow_backend.storage import commit_log, request_records
 from flow_backend.storage.base import TableName
+from flow_backend.storage.build import take_over
 from flow_backend.storage.columns import (
     ColumnFiller,
     Known,
@@ -68,11 +69,12 @@ def create_system_tables(connection: Connection, first_ts: int) -> None:
 
 
 def apply_schema(
-    connection: Connection, specs: Sequence[TableSpec]
+    connection: Connection, specs: Sequence[TableSpec], *, is_switch: bool = False
 ) -> tuple[dict[TableName, StoredTable], bool]:
     """Bring the tables to today's schema, inside the caller's transaction.
 
     A table that left the schema stays as it is; columns that no index names any more may stay.
+    What was built beside is used; a switch also drops what was built for another schema.
 
     Returns: the tables of the schema, and whether anything had to change.
     Raises: StartError if the schema does not fit SQL's names or the documents.
@@ -88,6 +90,8 @@ def apply_schema(
             before = _create_table(connection, spec, _free_number(spec.name, numbers))
             numbers.add(before.number)
             changed = True
+        if is_switch or _differs(spec, before):
+            before = take_over(connection, spec, before)
         after = _change_table(connection, spec, before)
         if after != before:
             changed = True
@@ -182,6 +186,14 @@ def _change_table(connection: Connection, spec: TableSpec, before: Known) -> Kno
     return Known(spec.name, before.number, version, spec.fingerprint, columns, known)
 
 
+def _differs(spec: TableSpec, before: Known) -> bool:
+    """Say whether columns or indexes must be made, or go."""
+    columns = {column.name: print_of_column(column) for column in spec.columns}
+    indexes: dict[str, object] = {index.name: print_of_index(index) for index in spec.indexes}
+    indexes |= {search.name: print_of_search(spec, search) for search in spec.searches}
+    return columns != before.columns or indexes != before.indexes
+
+
 def _change_searches(
     connection: Connection,
     spec: TableSpec,
@@ -211,8 +223,8 @@ def _replace_columns(
     present = columns_present(connection, table)
     # An index over a column that is about to go may be one that the schema still had yesterday.
     for column in columns:
-        if (name := present.get(column.name.lower())) is not None:
-            connection.execute(f"ALTER TABLE {quote(table)} DROP COLUMN {quote(name)}")
+        if (found := present.get(column.name.lower())) is not None:
+            connection.execute(f"ALTER TABLE {quote(table)} DROP COLUMN {quote(found[0])}")
         connection.execute(
             f"ALTER TABLE {quote(table)} ADD COLUMN {quote(column.name)} {column.kind.value}"
         )

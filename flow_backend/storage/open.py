@@ -10,7 +10,7 @@ import apsw
 
 from flow_backend.errors import StartError
 from flow_backend.schema.table import TableSpec
-from flow_backend.storage import failures, layout, packages
+from flow_backend.storage import build, failures, layout, packages
 from flow_backend.storage.ballast import with_room
 from flow_backend.storage.base import TableName
 from flow_backend.storage.connection import Connection, close_connection, open_connection
@@ -191,6 +191,7 @@ def _bring_up(
         if state.format is None:
             layout.create_system_tables(connection, max(1, now_ns()))
         connection.execute(packages.CREATE)
+        connection.execute(build.CREATE)
         tables, changed = layout.apply_schema(connection, specs)
         [row] = connection.execute("SELECT ts, created_at FROM _clock").fetchall()
         clock = Clock(*cast("tuple[int, float]", row))

@@ -67,3 +67,18 @@ def written_since(connection: Any, position: int, table_number: int) -> list[str
         (position, table_number),
     )
     return [ident for (ident,) in rows.fetchall()]
+
+
+def written_next(
+    connection: Any, position: int, table_number: int, rows_max: int
+) -> tuple[int, list[str], int]:
+    """Read the next rows of the commit log.
+
+    Returns: how many those are, the ids of the table among them, and the place behind them.
+    """
+    rows = connection.execute(
+        'SELECT _rowid, "table", id FROM _commit_log WHERE _rowid > ? ORDER BY _rowid LIMIT ?',
+        (position, rows_max),
+    ).fetchall()
+    ids = dict.fromkeys(ident for _, number, ident in rows if number == table_number)
+    return len(rows), list(ids), rows[-1][0] if rows else position

@@ -6,10 +6,10 @@ Source: the guarantees, "Transactions", "Durability" and "Exactly once".
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 import apsw
-from attrs import define, field
+from attrs import define, evolve, field
 
 from flow_backend.errors import (
     FlowError,
@@ -21,7 +21,7 @@ from flow_backend.errors import (
     SwitchRefused,
 )
 from flow_backend.schema.table import RowKeys, TableSpec
-from flow_backend.storage import commit_log, failures, layout, swap
+from flow_backend.storage import build, commit_log, failures, layout, swap
 from flow_backend.storage.ballast import FULL, Ballast
 from flow_backend.storage.base import (
     Committed,
@@ -30,6 +30,7 @@ from flow_backend.storage.base import (
     InterruptedRead,
     Job,
     Outcome,
+    Progress,
     Refused,
     RequestKey,
     Switched,
@@ -37,6 +38,7 @@ from flow_backend.storage.base import (
     Transaction,
     Write,
 )
+from flow_backend.storage.build import TableBuild
 from flow_backend.storage.commit_log import LogRow
 from flow_backend.storage.connection import Connection, close_connection
 from flow_backend.storage.history import SchemaHistory, Tables
@@ -48,6 +50,8 @@ from flow_backend.storage.staged import StagedImport
 from flow_backend.storage.transaction import Change, Clock, StoredTransaction
 from flow_backend.storage.troubles import Troubles
 from flow_backend.values.timestamp import LAST_TS, CommitTs
+
+T = TypeVar("T")
 
 _NS_PER_MS: Final = 1_000_000
 _SET_CLOCK: Final = "UPDATE _clock SET ts = ?, created_at = ?"
@@ -144,6 +148,7 @@ class StoredWriter:
         connect: Callable[[], Connection],
     ) -> None:
         self._history = history
+        self._building: list[TableBuild] = []
         self._now_ns = now_ns
         self._settings = settings
         self._connect = connect
@@ -275,10 +280,50 @@ class StoredWriter:
             batch.writes(),
         )
 
+    def begin_build(self, specs: Sequence[TableSpec]) -> Progress | None:
+        """Begin to build what a schema needs beside what is used; None if it is little, or nothing.
+
+        What was begun for it before, perhaps by a process that is gone, is taken up again.
+        """
+        self._building = self._build(
+            lambda: build.begin(self._connection, build.plan_builds(self._connection, specs))
+        )
+        if not self._building:
+            return None
+        return self._build(lambda: build.rows_done(self._connection, self._building))
+
+    def build_some(self, rows_max: int) -> Progress:
+        """Do the next piece of what :meth:`begin_build` has begun; of so many rows at most."""
+
+        def step() -> Progress:
+            ready = all(
+                build.fill_some(self._connection, each, rows_max) for each in self._building
+            )
+            return evolve(build.rows_done(self._connection, self._building), complete=ready)
+
+        return self._build(step)
+
+    def _build(self, step: Callable[[], T]) -> T:
+        """Do a step of a build, in a transaction that is no commit of anybody's."""
+        self._begin()
+        try:
+            result = step()
+        except BaseException as error:
+            self._roll_back()
+            if isinstance(error, StartError):
+                raise SwitchRefused(str(error)) from error
+            if isinstance(error, apsw.Error):
+                raise self._refused(error) from error
+            raise
+        self._end()
+        if self._log_bytes >= self._settings.checkpoint_bytes:
+            self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
+        return result
+
     def _apply(self, specs: Sequence[TableSpec]) -> Tables:
         self._reader.end()
         try:
-            tables, _ = layout.apply_schema(self._connection, specs)
+            tables, _ = layout.apply_schema(self._connection, specs, is_switch=True)
         except StartError as error:
             raise SwitchRefused(str(error)) from error
         # What is as it was stays the same object: many switches take no more room than one.
