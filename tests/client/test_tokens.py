@@ -76,7 +76,7 @@ async def it_is_who_the_token_says(url: str) -> None:
 
 async def what_has_expired_is_fetched_again(url: str) -> None:
     """The server says when, and what was asked meanwhile is done by the same person."""
-    short, asked = token(lives=1.0), list[bool]()
+    short, asked = token(lives=1.5), list[bool]()
     fetch = source(asked, lambda: short, lambda: short, token)
     async with connect(url, token=fetch) as client:
         assert await client.query("people:me") == "ann"

@@ -46,6 +46,7 @@ def test_client_of(path_version: str | None, header: str | None, name: str, vers
         (ClientIdentity("npm-cli", "1.48.0"), False),
         (ClientIdentity("python", "1.48.0"), False),
         (ClientIdentity("unknown", "9.9.9"), False),
+        (client_of(None, "flow-0.1.0"), True),
     ],
 )
 def test_chunks_go_only_to_clients_that_join_them(client: ClientIdentity, takes: bool) -> None:
