@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from random import Random
-from typing import Any, Final, ParamSpec, cast
+from typing import Any, Final, cast
 
 import orjson
 from attrs import define, field
@@ -16,16 +16,13 @@ from flow_backend.schema.ids import decode_id, encode_id, new_internal_id
 from flow_backend.schema.mismatch import Structure, mismatch_of, shown
 from flow_backend.storage.staged import Problem
 from flow_backend.values.encode import from_export, from_wire
-from flow_backend.values.sizes import check_document
+from flow_backend.values.sizes import DOCUMENT_BYTES_MAX, check_document
 from flow_backend.values.value import Int64, JsonValue, Value
 
 _CREATED_MAX: Final = 2.0**53
 _ID_LENGTHS: Final = frozenset({31, 32, 34, 36, 37})
 _MS_A_DAY: Final = 86_400_000
 _NOTHING: Final = object()
-
-
-P = ParamSpec("P")
 
 
 class _NoFit(Exception):
@@ -71,9 +68,9 @@ class Checker:
         given = dict(row.value)
         problems: list[Problem] = []
 
-        def part(read: Callable[P, JsonValue], *args: P.args, **kwargs: P.kwargs) -> JsonValue:
+        def part(read: Any, *args: Any) -> Any:
             try:
-                return read(*args, **kwargs)
+                return read(*args)
             except _NoFit as error:
                 problems.append(Problem(row.file, row.row, row.table, error.path, error.reason))
                 return None
@@ -117,7 +114,7 @@ class Checker:
                 f"{given} is an id of table number {number}, but table {table!r} has number "
                 f"{there} in this file",
             )
-        return encode_id(ours, internal)
+        return given if number == ours else encode_id(ours, internal)
 
     def _learn(self, table: str, number: int) -> int:
         """Note which number the ids of a table carry in the file."""
@@ -243,6 +240,11 @@ def _unknown(name: str, specs: Mapping[str, Any]) -> str:
 
 
 def _fits_limits(fields: dict[str, JsonValue]) -> JsonValue:
+    # No value measures more than three times its JSON, and a scalar is not nested.
+    if len(orjson.dumps(fields)) * 3 < DOCUMENT_BYTES_MAX and not any(
+        isinstance(value, (list, dict)) for value in fields.values()
+    ):
+        return None
     try:
         check_document(cast("dict[str, object]", from_wire(fields)))
     except InvalidValue as error:
