@@ -1,6 +1,6 @@
 """The backend as a whole: its actors in one nursery, and what the server asks of them."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import structlog
@@ -9,7 +9,12 @@ from attrs import define, field, frozen
 
 from flow_backend.actors.action import ActionActor
 from flow_backend.actors.blame import Asked, shown
-from flow_backend.actors.deploying import Deployer, DeployRequest, DeployResult
+from flow_backend.actors.deploying import (
+    Deployer,
+    DeployRequest,
+    DeployResult,
+    RollbackRequest,
+)
 from flow_backend.actors.gate import Gate
 from flow_backend.actors.jobs import JobActor
 from flow_backend.actors.mailbox import Mailbox, Reply
@@ -45,6 +50,7 @@ from flow_backend.actors.transport import Transport
 from flow_backend.auth.identity import Identity
 from flow_backend.errors import AuthRejected, FlowError, Overloaded
 from flow_backend.functions.context import NOBODY, Caller
+from flow_backend.functions.deployments import Fields
 from flow_backend.functions.exchange import Exchange
 from flow_backend.functions.function import Kind
 from flow_backend.functions.job_steps import Step
@@ -249,14 +255,20 @@ class Backend:
         """
         return await self._begun(lambda told: self.deployer.deploy(request, told))
 
-    async def start_rollback(self, to: int, author: str = "", message: str = "") -> int:
+    async def start_rollback(self, wanted: RollbackRequest) -> int:
         """Begin to put the code of an earlier version in force again, and give the new number.
 
         Raises: AppDefinitionError if that version cannot come back; what :meth:`deploy` raises.
         """
-        return await self._begun(
-            lambda told: self.deployer.roll_back(to, author, message, on_number=told)
-        )
+        return await self._begun(lambda told: self.deployer.roll_back(wanted, told))
+
+    async def deployments(self, most: int, *, served: bool) -> Sequence[Fields]:
+        """Give the newest versions, newest first; those that served, or all."""
+        return await self.deployer.deployments(most, served=served)
+
+    async def deployment(self, number: int) -> Fields | None:
+        """Give a version, None if there is none of this number."""
+        return await self.deployer.deployment(number)
 
     async def _begun(self, work: Callable[[Callable[[int], None]], Awaitable[DeployResult]]) -> int:
         """Start a deploy of its own: whoever asked may leave, and it goes on."""

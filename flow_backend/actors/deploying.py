@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 import structlog
@@ -29,20 +29,27 @@ from flow_backend.functions.deployments import (
     Fields,
     Problem,
     activate,
+    code_of,
+    deployments,
     find_deployment,
     is_served,
+    version_before,
 )
 from flow_backend.functions.job_steps import Step
 from flow_backend.functions.loader import load_version, unload_version
 from flow_backend.functions.package import Package, unpack, unzip_package
+from flow_backend.functions.plan import make_plan
 from flow_backend.functions.registry import App, BoundApp
+from flow_backend.functions.source_check import source_flaws
 from flow_backend.functions.versions import AppVersion, Versions
 from flow_backend.records import frozen
 from flow_backend.runtime import Runtime, Worker
 from flow_backend.schema.system import DeploymentOrigin
-from flow_backend.storage.base import Done, Refused, Storage, Switched, Transaction
+from flow_backend.storage.base import Done, Refused, Snapshot, Storage, Switched, Transaction
 from flow_backend.values.timestamp import CommitTs
 from flow_backend.values.value import JsonValue
+
+T = TypeVar("T")
 
 logger = structlog.get_logger()
 
@@ -58,6 +65,7 @@ class DeployRequest:
         package: its name; None takes that of the zip's only folder.
         restores: the version that it brings back.
         dry_run: whether it is checked only.
+        agreed: whether somebody has agreed to all that must be agreed to.
     """
 
     zipped: bytes = field(repr=False)
@@ -67,6 +75,18 @@ class DeployRequest:
     message: str = ""
     restores: int | None = None
     dry_run: bool = False
+    agreed: bool = False
+
+
+@frozen
+class RollbackRequest:
+    """An earlier version that is to serve again; None is the one before that of now."""
+
+    to: int | None = None
+    author: str = ""
+    message: str = ""
+    dry_run: bool = False
+    agreed: bool = False
 
 
 @frozen
@@ -162,25 +182,35 @@ class Deployer:
             worker.close()
 
     async def roll_back(
-        self,
-        to: int,
-        author: str = "",
-        message: str = "",
-        on_number: Callable[[int], None] = lambda _: None,
+        self, wanted: RollbackRequest, on_number: Callable[[int], None] = lambda _: None
     ) -> DeployResult:
         """Put the code of an earlier version in force again, as a version of its own.
 
         Raises: AppDefinitionError if there is no such version, or its package is kept no more;
             what :meth:`deploy` raises.
         """
-        zipped, fields = await self._find(to)
-        if fields is None or not is_served(fields):
-            raise AppDefinitionError(f"There is no version {to} that has served")
-        if zipped is None:
-            raise AppDefinitionError(f"The package of version {to} is kept no more")
-        name = str(fields["package"])
-        request = DeployRequest(zipped, name, "rollback", author, message, restores=to)
-        return await self.deploy(request, on_number)
+        found = await self._in_thread(lambda snapshot: _find_version(snapshot, wanted.to))
+        return await self.deploy(
+            DeployRequest(
+                zipped=found.zipped,
+                package=found.package,
+                origin="rollback",
+                author=wanted.author,
+                message=wanted.message,
+                restores=found.number,
+                dry_run=wanted.dry_run,
+                agreed=wanted.agreed,
+            ),
+            on_number,
+        )
+
+    async def deployments(self, most: int, *, served: bool) -> Sequence[Fields]:
+        """Give the newest versions, newest first; those that served, or all."""
+        return await self._in_thread(lambda snapshot: deployments(snapshot, most, served=served))
+
+    async def deployment(self, number: int) -> Fields | None:
+        """Give a version, None if there is none of this number."""
+        return await self._in_thread(lambda snapshot: find_deployment(snapshot, number))
 
     def unload(self, version: AppVersion) -> None:
         """Forget a version that nobody uses any more."""
@@ -194,9 +224,10 @@ class Deployer:
     ) -> DeployResult:
         in_force = False
         try:
+            await worker.run(lambda: _check_source(package))
             candidate = await worker.run(lambda: self._load(package, number))
+            await self._plan(worker, request, candidate)
             if request.dry_run:
-                await self._change(number, {"state": "ready"})
                 return Checked(number)
             version = await self._switch(candidate)
             in_force = True
@@ -230,6 +261,18 @@ class Deployer:
         if problems := self.check(app):
             raise _Problems(problems)
         return _Candidate(number, bound, crons)
+
+    async def _plan(self, worker: Worker, request: DeployRequest, candidate: _Candidate) -> None:
+        """Note what the version changes; refuse it if somebody must agree and nobody has."""
+        old, new = self.versions.newest.app, candidate.bound.app
+        plan = await worker.run(lambda: self._reading(lambda snap: make_plan(old, new, snap)))
+        asked = [Problem("confirm", text) for text in plan.agreements]
+        fields: dict[str, JsonValue] = {"summary": plan.as_json()}
+        if request.dry_run:
+            fields |= {"state": "ready", "problems": [each.as_json() for each in asked]}
+        await self._change(candidate.number, fields)
+        if asked and not request.dry_run and not request.agreed:
+            raise _Problems(asked)
 
     async def _switch(self, candidate: _Candidate) -> AppVersion:
         keep = KeepCrons(tuple(candidate.crons.values()), self._seed())
@@ -293,24 +336,56 @@ class Deployer:
             return result
         raise Overloaded(result.message if isinstance(result, Refused) else result.reason)
 
-    async def _find(self, number: int) -> tuple[bytes | None, Fields | None]:
-        """Read a version's package and row."""
-
-        def read() -> tuple[bytes | None, Fields | None]:
-            snapshot = self.storage.open_snapshot()
-            try:
-                snapshot.begin()
-                fields = find_deployment(snapshot, number)
-                digest = None if fields is None else str(fields["digest"])
-                return (None if digest is None else snapshot.package(digest)), fields
-            finally:
-                snapshot.close()
-
+    async def _in_thread(self, read: Callable[[Snapshot], T]) -> T:
         worker = self.runtime.worker("versions")
         try:
-            return await worker.run(read)
+            return await worker.run(lambda: self._reading(read))
         finally:
             worker.close()
 
+    def _reading(self, read: Callable[[Snapshot], T]) -> T:
+        """In a thread: read the newest state."""
+        snapshot = self.storage.open_snapshot()
+        try:
+            snapshot.begin()
+            return read(snapshot)
+        finally:
+            snapshot.close()
+
     def _seed(self) -> int:
         return self.runtime.random.getrandbits(64)
+
+
+@frozen
+class _Found:
+    """A version that can come back: whose code it is, and that code."""
+
+    number: int
+    package: str
+    zipped: bytes = field(repr=False)
+
+
+def _find_version(snapshot: Snapshot, number: int | None) -> _Found:
+    """Find what a rollback brings back, None is what served before.
+
+    Raises: AppDefinitionError.
+    """
+    wanted = version_before(snapshot) if number is None else number
+    if wanted is None:
+        raise AppDefinitionError("There is no version before the one that serves")
+    fields = find_deployment(snapshot, wanted)
+    if fields is None or not is_served(fields):
+        raise AppDefinitionError(f"There is no version {wanted} that has served")
+    zipped = snapshot.package(str(fields["digest"]))
+    if zipped is None:
+        raise AppDefinitionError(f"The package of version {wanted} is kept no more")
+    return _Found(code_of(fields), str(fields["package"]), zipped)
+
+
+def _check_source(package: Package) -> None:
+    """In a thread: read the source before any of it runs.
+
+    Raises: _Problems.
+    """
+    if flaws := source_flaws(package.name, package.files):
+        raise _Problems([Problem(flaw.kind, flaw.text) for flaw in flaws])

@@ -7,6 +7,9 @@ from flow_backend.cli.lazy import Entry, LazyGroup
 _ENTRIES: Final = {
     "serve": Entry("flow_backend.cli.serve", "serve", "Serve an app until Ctrl-C."),
     "codegen": Entry("flow_backend.cli.codegen", "codegen", "Write TypeScript from the app."),
+    "deploy": Entry("flow_backend.cli.deploy", "deploy", "Put this folder's app in force."),
+    "versions": Entry("flow_backend.cli.versions", "versions", "List the versions there were."),
+    "rollback": Entry("flow_backend.cli.deploy", "rollback", "Bring an earlier version back."),
     "run": Entry("flow_backend.cli.run", "run", "Call a function of a running server."),
     "data": Entry("flow_backend.cli.data", "data", "Show the documents of a table."),
     "sql": Entry("flow_backend.cli.sql", "sql", "Read the data with plain SQL."),

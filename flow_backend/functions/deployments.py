@@ -158,9 +158,31 @@ def is_served(fields: Fields) -> bool:
 # --- Looking --------------------------------------------------------------------------------------
 
 
-def deployments(reader: Reader, most: int) -> Sequence[Fields]:
-    """Give the newest deployments, newest first, as they are stored."""
-    return [fields_of(row) for row in islice(_newest_first(reader), most)]
+def deployments(reader: Reader, most: int, *, served: bool = False) -> Sequence[Fields]:
+    """Give the newest deployments, newest first, as they are stored; all, or those that served."""
+    found = (fields_of(row) for row in _newest_first(reader))
+    return list(islice((each for each in found if not served or is_served(each)), most))
+
+
+def version_before(reader: Reader) -> int | None:
+    """Give the version that served before the one of now, None if there was none.
+
+    What a rollback brought back counts as what it was: one rollback after another goes further back
+    each time, and after a deploy the next brings back what that took the place of.
+    """
+    now = active_deployment(reader)
+    if now is None:
+        return None
+    last = code_of(now)
+    earlier = (each for each in map(fields_of, _newest_first(reader)) if number_of(each) < last)
+    before = next((each for each in earlier if is_served(each)), None)
+    return None if before is None else code_of(before)
+
+
+def code_of(fields: Fields) -> int:
+    """Give the version whose code this one is: its own number, or of what it brought back."""
+    restored = fields["restores"]
+    return number_of(fields) if restored is None else int(cast("float", restored))
 
 
 def active_deployment(reader: Reader) -> Fields | None:

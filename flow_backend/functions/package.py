@@ -14,6 +14,7 @@ from flow_backend.records import frozen
 
 FILE_BYTES_MAX: Final = 2**20
 PACKAGE_BYTES_MAX: Final = 64 * 2**20
+ZIP_BYTES_MAX: Final = 50 * 2**20
 FILES_MAX: Final = 10_000
 _LEFT_OUT: Final = frozenset({"__pycache__", "node_modules"})
 _WHEN: Final = (1980, 1, 1, 0, 0, 0)

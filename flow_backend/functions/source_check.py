@@ -102,9 +102,12 @@ def _bound_names(tree: ast.Module) -> frozenset[str] | None:
                 names.add(name)
             case ast.Import(names=aliases):
                 names |= {each.asname or each.name.partition(".")[0] for each in aliases}
-            case ast.ImportFrom(names=aliases):
-                if any(each.name == "*" for each in aliases):
+            case ast.ImportFrom(names=[ast.alias(name="*")]):
+                starred = _exported(node)
+                if starred is None:
                     return None
+                names |= starred
+            case ast.ImportFrom(names=aliases):
                 names |= {each.asname or each.name for each in aliases}
             case ast.ExceptHandler(name=str(name)):
                 names.add(name)
@@ -123,6 +126,15 @@ def _bound_names(tree: ast.Module) -> frozenset[str] | None:
         name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names
     }
     return frozenset(names)
+
+
+def _exported(node: ast.ImportFrom) -> set[str] | None:
+    """Give what an import of ``*`` brings; None if nobody knows without importing something."""
+    module = None if node.level or node.module is None else sys.modules.get(node.module)
+    if module is None:
+        return None
+    public = [name for name in vars(module) if not name.startswith("_")]
+    return {*getattr(module, "__all__", public)}
 
 
 def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:

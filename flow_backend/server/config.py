@@ -46,6 +46,12 @@ class Settings:
     app: str = _setting("flow", "The Python package to serve.")
     web: str = _setting("", "The folder of the web app; by default the app's own, if it has one.")
     name: str = _setting("flow", "What the server calls itself.")
+    environment: str = _setting(
+        "development", "Which environment this is; commands that change what is served say so."
+    )
+    protected: bool = _setting(
+        False, "Whether the environment's name must be typed before a deploy or a rollback."
+    )
     auth: bool = _setting(True, "Whether the app's auth.py is obeyed; without it all are nobody.")
     origins: tuple[str, ...] = _setting(
         (),

@@ -1,11 +1,13 @@
 """The backend as the server sees it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from flow_backend.actors.deploying import DeployRequest, RollbackRequest
 from flow_backend.actors.messages import Call, QueryDone
 from flow_backend.actors.transport import Transport
 from flow_backend.functions.context import Caller
+from flow_backend.functions.deployments import Fields
 from flow_backend.functions.exchange import Exchange
 from flow_backend.functions.function import Kind
 from flow_backend.storage.base import Done, Outcome, Refused, RequestKey
@@ -44,6 +46,28 @@ class BackendFacade(Protocol):
 
     async def pin_snapshot(self) -> CommitTs:
         """Keep the newest state readable for some seconds, and give its timestamp."""
+        ...
+
+    async def start_deploy(self, request: DeployRequest) -> int:
+        """Begin a deploy, and give its number.
+
+        Raises: AppDefinitionError, Overloaded.
+        """
+        ...
+
+    async def start_rollback(self, wanted: RollbackRequest) -> int:
+        """Begin a rollback, and give the number of the new version.
+
+        Raises: AppDefinitionError, Overloaded.
+        """
+        ...
+
+    async def deployments(self, most: int, *, served: bool) -> Sequence[Fields]:
+        """Give the newest versions, newest first; those that served, or all."""
+        ...
+
+    async def deployment(self, number: int) -> Fields | None:
+        """Give a version, None if there is none of this number."""
         ...
 
     async def authenticate(self, token: Token) -> Caller:

@@ -13,7 +13,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from flow_backend.actors.deploying import Deployed, DeployRefused, DeployRequest, DeployResult
+from flow_backend.actors.deploying import (
+    Deployed,
+    DeployRefused,
+    DeployRequest,
+    DeployResult,
+    RollbackRequest,
+)
 from flow_backend.actors.messages import Call
 from flow_backend.functions.loader import load_version, loaded_versions, unload_version
 from flow_backend.functions.package import package_of, unpack, unzip_package, zip_package
@@ -166,7 +172,10 @@ async def test_a_refused_deploy_changes_nothing_and_says_why(
         modules = app_modules()
         for text, told in (
             ("1 / 0\n", "app/counters.py:1: ZeroDivisionError"),
-            ("import no_such_thing\n", "No module named 'no_such_thing'"),
+            (
+                "import no_such_thing\n",
+                "app/counters.py:1: imports 'no_such_thing', and this server",
+            ),
             ("raise SystemExit(3)\n", "app/counters.py:1: SystemExit"),
             ("from flow_backend import *\n@query\ndef x(ctx, a: set) -> None: ...\n", "counters"),
         ):
@@ -267,7 +276,7 @@ async def test_a_rollback_brings_a_version_back(autojump_clock: MockClock, tmp_p
         await deploy(on, 3)
         assert isinstance(second, Deployed)
 
-        await on.backend.start_rollback(second.number)
+        await on.backend.start_rollback(RollbackRequest(second.number))
         await on.rest()
 
         assert await call(on, "counters:add", name="a") == [2.0] * 3

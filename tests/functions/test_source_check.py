@@ -72,6 +72,14 @@ def test_a_function_that_was_removed_and_is_still_named_is_found() -> None:
     ]
 
 
+def test_a_star_of_a_loaded_module_hides_nothing() -> None:
+    other = "from app import tasks\ntasks.query\ntasks.gone\n"
+
+    assert flaws(tasks="from flow_backend import *\n", other=other) == [
+        "name app/other.py:3: app/tasks.py has no 'gone'"
+    ]
+
+
 def test_a_module_that_was_removed_is_found() -> None:
     said = "the package has no module"
 
@@ -85,7 +93,8 @@ def test_a_module_that_was_removed_is_found() -> None:
 @pytest.mark.parametrize(
     "tasks",
     [
-        "from os import *\n",
+        "from .schema import *\n",
+        "from os import *\nfrom this import *\n",
         "def __getattr__(name): ...\n",
         "globals()['gone'] = 1\n",
         "if True:\n    gone = 1\n",
