@@ -16,6 +16,7 @@ from attrs import field, frozen
 from flow_backend.errors import InvalidValue, SchemaError
 from flow_backend.schema.classes import is_document, resolved_fields, wire_fields
 from flow_backend.schema.convert import TypeConverter
+from flow_backend.schema.defaults import check_indexable, default_of, filling_of
 from flow_backend.schema.document import Document, Instant
 from flow_backend.schema.families import is_id, is_union, table_of_id
 from flow_backend.schema.mismatch import Mismatch
@@ -93,7 +94,7 @@ def prepare_document(cls: type[Document]) -> None:
     types = dict(wire_fields(cls))
     defaults: dict[str, JsonValue] = {}
     for each in resolved_fields(cls):
-        default = _default_of(each)
+        default = default_of(each, f"{cls.__name__}.{each.name}")
         if default is not attrs.NOTHING:
             defaults[each.name] = converter.to_wire(default, types[each.name])
     cls.__fill__ = _filler(cls, types, defaults, converter)
@@ -132,20 +133,26 @@ def _table_spec(
         _check_name(each.name, f"{cls.__name__}: the field name")
         annotation = types[each.name]
         converter.check(annotation, where)
-        default = _default_of(each)
+        default = default_of(each, where)
         wire = None if default is attrs.NOTHING else converter.to_wire(default, annotation)
         has_default = default is not attrs.NOTHING
         kind, shape = column_kind(annotation), sql_shape(annotation)
         fields[each.name] = FieldSpec(
-            each.name, kind, has_default, wire, shape, _print_of(annotation)
+            each.name,
+            kind,
+            has_default,
+            wire,
+            shape,
+            _print_of(annotation),
+            filling_of(annotation, converter.to_wire),
         )
         target = _reference(annotation)
         if target is not None:
             if target not in documents:
                 raise SchemaError(f"{where}: points to table {target!r}, which is not in the app")
             references[each.name] = target
-    indexes = _index_specs(cls, fields)
-    searches = search_specs(cls, types, {index.name for index in indexes})
+    indexes = _index_specs(cls, fields, types, converter)
+    searches = search_specs(cls, types, {index.name for index in indexes}, converter.to_wire)
     on_delete = reference_specs(cls.__name__, cls.__references__, types, references, indexes)
     described = [(n, f.print, f.has_default, f.default) for n, f in sorted(fields.items())]
     fingerprint = hashlib.sha256(orjson.dumps(described)).hexdigest()[:16]
@@ -164,19 +171,12 @@ def _print_of(annotation: Any) -> str:
             continue
         seen.add(cls)
         for part in resolved_fields(cls):
-            default = _default_of(part)
+            default = default_of(part, f"{cls.__qualname__}.{part.name}")
             shown = "" if default is attrs.NOTHING else f" = {default!r}"
             name = f"{cls.__qualname__}.{part.alias or part.name}"
             lines.append(plain_names(f"{name}: {part.type!r}{shown}"))
             found.append(part.type)
     return "\n".join([lines[0], *sorted(lines[1:])])
-
-
-def _default_of(each: Any) -> object:
-    default: object = each.default
-    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # It is a class at run time.
-        return cast("Any", default).factory()
-    return default
 
 
 def _reference(annotation: Any) -> str | None:
@@ -185,7 +185,12 @@ def _reference(annotation: Any) -> str | None:
     return table_of_id(kinds[0]) if len(kinds) == 1 and is_id(kinds[0]) else None
 
 
-def _index_specs(cls: type[Document], fields: Mapping[str, FieldSpec]) -> tuple[IndexSpec, ...]:
+def _index_specs(
+    cls: type[Document],
+    fields: Mapping[str, FieldSpec],
+    types: Mapping[str, Any],
+    converter: TypeConverter,
+) -> tuple[IndexSpec, ...]:
     seen: dict[tuple[str, ...], str] = {}
     specs: list[IndexSpec] = []
     for index in cls.__indexes__:
@@ -199,6 +204,7 @@ def _index_specs(cls: type[Document], fields: Mapping[str, FieldSpec]) -> tuple[
                     f"{where}: the index names the field {name!r}, which {cls.__name__} does not "
                     f"have; its fields are {', '.join(fields)}"
                 )
+            check_indexable(types[name], name, where, converter.to_wire)
         if index.fields in seen:
             raise SchemaError(f"{where}: has the same fields as {seen[index.fields]}; keep one")
         seen[index.fields] = index.name

@@ -6,6 +6,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
 from flow_backend.errors import SchemaError
+from flow_backend.schema.defaults import ToWire, check_indexable
 from flow_backend.schema.families import is_union
 from flow_backend.schema.table import SearchSpec
 
@@ -17,7 +18,7 @@ _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
 def search_specs(
-    cls: "type[Document]", types: Mapping[str, Any], taken: set[str]
+    cls: "type[Document]", types: Mapping[str, Any], taken: set[str], to_wire: ToWire
 ) -> tuple[SearchSpec, ...]:
     """Read the search indexes of a class; ``taken`` are the names of its other indexes.
 
@@ -41,6 +42,8 @@ def search_specs(
                     f"{where}: the search index names the field {name!r}, which {cls.__name__} "
                     f"does not have; its fields are {', '.join(types)}"
                 )
+        for name in search.within:
+            check_indexable(types[name], name, where, to_wire)
         for name in search.texts:
             if not is_text(types[name]):
                 raise SchemaError(

@@ -1,6 +1,6 @@
 """What storage must know of a table: its fields as columns, its indexes, and the keys of a row."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Final, Literal
 
@@ -53,10 +53,47 @@ class SqlShape(Enum):
 
 
 @frozen
+class Filling:
+    """The defaults inside of a value: of an object's fields, or of each item of an array or record.
+
+    Attributes:
+        fields: name, whether it has a default, that in wire form, and what is inside of it.
+        items: what is inside of each item.
+    """
+
+    fields: "tuple[tuple[str, bool, JsonValue, Filling | None], ...]" = ()
+    items: "Filling | None" = None
+
+    def fill(self, value: JsonValue) -> None:
+        """Put what is missing into a decoded value of this shape, or null."""
+        if self.items is not None:
+            inside = value.values() if isinstance(value, dict) else value
+            for item in inside if isinstance(inside, Iterable) else ():
+                self.items.fill(item)
+        elif isinstance(value, dict):
+            for name, has_default, default, inner in self.fields:
+                if name in value:
+                    if inner is not None:
+                        inner.fill(value[name])
+                elif has_default:
+                    value[name] = default
+
+    def described(self) -> object:
+        """Give it as JSON, so that two that are equal fill alike."""
+        inner = None if self.items is None else self.items.described()
+        fields = [
+            [name, has, default, None if each is None else each.described()]
+            for name, has, default, each in self.fields
+        ]
+        return [fields, inner]
+
+
+@frozen
 class FieldSpec:
     """One field of a document class; ``default`` is its wire form, if it has one.
 
-    ``print`` is its type as text: equal prints take the same values.
+    ``print`` is its type as text: equal prints take the same values. ``filling`` are the defaults
+    inside of it.
     """
 
     name: str
@@ -65,6 +102,7 @@ class FieldSpec:
     default: JsonValue = None
     shape: SqlShape = SqlShape.ANY
     print: str = ""
+    filling: Filling | None = None
 
 
 @frozen
@@ -131,8 +169,11 @@ class TableSpec:
         """Decode a stored document; fields that came later have their defaults."""
         document: dict[str, JsonValue] = orjson.loads(raw)
         for spec in self.fields.values():
-            if spec.name not in document and spec.has_default:
-                document[spec.name] = spec.default
+            if spec.name not in document:
+                if spec.has_default:
+                    document[spec.name] = spec.default
+            elif spec.filling is not None:
+                spec.filling.fill(document[spec.name])
         return document
 
 

@@ -47,7 +47,11 @@ def print_of_column(column: FieldSpec) -> object:
     """Describe a column so that two descriptions differ if it must be filled anew."""
     # Through JSON, as what it is compared with has been there.
     default: object = orjson.loads(orjson.dumps(column.default))
-    return [column.kind.value, column.has_default, default]
+    described = [column.kind.value, column.has_default, default]
+    if column.filling is None:
+        return described
+    filling: object = orjson.loads(orjson.dumps(column.filling.described()))
+    return [*described, filling]
 
 
 def print_of_index(index: IndexSpec) -> object:

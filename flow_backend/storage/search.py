@@ -7,6 +7,8 @@ the values of ``within``, so that a search of one board never walks through the 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol, cast
 
+import orjson
+
 from flow_backend.errors import DocumentError, InvalidRange, InvalidValue
 from flow_backend.schema.table import SearchSpec, TableSpec, WireDocument
 from flow_backend.storage.base import SEARCHED_MAX, SearchBounds, Term
@@ -155,8 +157,13 @@ def row_pieces(
 def print_of_search(spec: TableSpec, search: SearchSpec) -> object:
     """Describe an index so that two descriptions differ if it must be built anew."""
     fields = [spec.fields[name] for name in (*search.texts, *search.within)]
-    defaults = [[field.has_default, field.default] for field in fields]
-    return ["search", FORMAT, list(search.texts), list(search.within), defaults]
+    defaults = [
+        [field.has_default, field.default, field.filling and field.filling.described()]
+        for field in fields
+    ]
+    described = ["search", FORMAT, list(search.texts), list(search.within), defaults]
+    # Through JSON, as what it is compared with has been there.
+    return cast("object", orjson.loads(orjson.dumps(described)))
 
 
 def is_search_print(described: object) -> bool:

@@ -6,6 +6,7 @@ narrowed by, and every word. So whether a search is met by a write is seen witho
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, NamedTuple, Protocol, cast
 
@@ -136,7 +137,17 @@ def digest_of(place: int, value: JsonValue) -> bytes:
 
     Raises: InvalidValue for NaN.
     """
+    # The ids of a few boards come again and again. (1 and true would be one to the cache.)
+    return _digest_of_text(place, value) if isinstance(value, str) else _digest(place, value)
+
+
+def _digest(place: int, value: JsonValue) -> bytes:
     return blake2b(bytes([place]) + key_part(value), digest_size=DIGEST_BYTES).digest()
+
+
+@lru_cache(maxsize=1024)
+def _digest_of_text(place: int, value: str) -> bytes:
+    return _digest(place, value)
 
 
 def key_of(source: SearchSource) -> bytes:

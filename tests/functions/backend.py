@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from attrs import define, field
@@ -14,7 +15,7 @@ from flow_backend.functions.runner import QueryRun, Runner
 from flow_backend.schema.document import Document, Id, document
 from flow_backend.schema.index import Index
 from flow_backend.storage.base import Done, Job, Outcome, Refused, Snapshot, Storage, Write
-from flow_backend.storage.sqlite import open_memory_storage
+from flow_backend.storage.sqlite import open_memory_storage, open_storage
 from flow_backend.values.encode import decode
 
 START_NS = 1_800_000_000_000_000_000
@@ -111,9 +112,15 @@ def open_backend(
     deadlines: ThreadDeadlines | None = None,
     *,
     redact: bool = False,
+    directory: Path | None = None,
 ) -> Backend:
     app = make_app("test", documents, functions)
-    storage = open_memory_storage(list(app.schema.tables.values()), now_ns=lambda: START_NS)
+    specs = list(app.schema.tables.values())
+    storage = (
+        open_memory_storage(specs, now_ns=lambda: START_NS)
+        if directory is None
+        else open_storage(directory, specs, now_ns=lambda: START_NS)
+    )
     bound = app.bind({str(name): n for name, n in storage.table_numbers.items()})
     runner = Runner(
         app=bound,
