@@ -155,6 +155,13 @@ def _rows(connection: Connection, table: str) -> int:
     return cast("int", count)
 
 
+def is_building(connection: Connection, table: str) -> bool:
+    """Say whether something is being built for a table, or was and may be taken up again."""
+    if not columns_present(connection, "_builds"):
+        return False  # This database has never built anything.
+    return bool(connection.execute('SELECT 1 FROM _builds WHERE "table" = ?', (table,)).fetchall())
+
+
 # --- Building, a step at a time -------------------------------------------------------------------
 
 

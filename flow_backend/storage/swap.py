@@ -10,6 +10,7 @@ from typing import Final, cast
 from flow_backend.errors import ImportRefused
 from flow_backend.schema.table import IndexSpec
 from flow_backend.storage.base import TableName
+from flow_backend.storage.build import is_building
 from flow_backend.storage.connection import Connection
 from flow_backend.storage.scan import quote
 from flow_backend.storage.staged import (
@@ -107,10 +108,12 @@ def _log_replaced(
         )
         return
     new = f"{_STAGED}.{staged.staged}"
-    # One row for each document that is not the same afterwards.
+    # One row for each document that is not the same afterwards. But all are new rows, and an index
+    # that is being built beside the table fills again what stands in the log.
+    changed = "" if is_building(connection, stored.name) else "WHERE t._document IS NOT s._document"
     connection.execute(
         f"{_LOG}SELECT ?, ?, t._id, t._document, s._document FROM {table} t "  # noqa: S608
-        f"LEFT JOIN {new} s ON s._id = t._id WHERE t._document IS NOT s._document",
+        f"LEFT JOIN {new} s ON s._id = t._id {changed}",
         (ts, stored.number),
     )
     connection.execute(

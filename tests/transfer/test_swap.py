@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from flow_backend.errors import ImportRefused
+from flow_backend.schema.table import ColumnKind, FieldSpec, IndexSpec
 from flow_backend.storage.base import Done, IndexBounds, Job, TableName, Transaction
+from flow_backend.storage.build import INLINE_ROWS
 from flow_backend.storage.staged import ImportMode
-from tests.transfer.support import START_MS, Database, id_of, lines, read_zip
+from tests.transfer.support import APP, START_MS, Database, id_of, lines, read_zip
 
 EMPTY: dict[str, Any] = {
     "text": "t", "number": 1.0, "whole": 1.0, "big": {"$integer": "AAAAAAAAAAA="},
@@ -190,3 +193,34 @@ def test_indexes_find_what_was_imported(database: Database) -> None:
 
     snapshot.close()
     assert found == ["aa", "ab", "bb"]
+
+
+@pytest.mark.slow
+def test_an_index_that_is_being_built_has_what_was_imported_meanwhile(database: Database) -> None:
+    """Also of documents that are the same as before: their rows are others."""
+    many = [
+        {"_id": database.id("rooms", each), "name": f"{each:05}", "_creationTime": 5.0}
+        for each in range(INLINE_ROWS)
+    ]
+    take(database, "rooms", *many)
+    rooms = evolve(
+        database.app.schema.tables["rooms"],
+        indexes=(*database.app.schema.tables["rooms"].indexes, IndexSpec("by_size", ("size",))),
+        fields={
+            **database.app.schema.tables["rooms"].fields,
+            "size": FieldSpec("size", ColumnKind.TEXT, has_default=True, default="small"),
+        },
+    )
+    specs = [rooms, *(each for name, each in APP.schema.tables.items() if name != "rooms")]
+    writer = database.storage.writer
+    assert writer.begin_build(specs) is not None
+    while not writer.build_some(10_000).complete:
+        pass
+
+    take(database, "rooms", *many, mode="replace")
+    while not writer.build_some(10_000).complete:
+        pass
+
+    connection = vars(writer)["_connection"]
+    filled = connection.execute("SELECT size, count(*) FROM rooms GROUP BY size").fetchall()
+    assert filled == [("small", INLINE_ROWS)]
