@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -313,12 +314,72 @@ def test_what_is_no_package_is_refused(place: Place) -> None:
     assert (status, "outside of its package" in said) == (400, True)
     status, said = place.post(zipped(**init, **{"other/x.py": b""}))
     assert (status, "must hold one package and nothing else" in said) == (400, True)
-    # A hundred megabytes of zeros are a zip of a hundred kilobytes.
-    status, said = place.post(zipped(**init, **{"small_app/x.py": bytes(100 << 20)}))
+    # So many megabytes of zeros are a small zip.
+    status, said = place.post(zipped(**init, **{"small_app/x.py": bytes(65 << 20)}))
     assert (status, "larger than" in said) == (400, True)
     assert place.announce((50 << 20) + 1) == 413
     assert place.post(zipped(**init), key="nobody|key")[0] == 401
     assert place.versions("--all") == before
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["GET environment", "POST deploy", "POST rollback", "GET deployments", "GET deployments/1"],
+)
+def test_each_endpoint_is_for_admins_alone(place: Place, endpoint: str) -> None:
+    method, name = endpoint.split()
+
+    for headers in ({}, {"Authorization": "Convex nobody|key"}):
+        url = f"{place.served.url}/api/flow/{name}"
+        answer = httpx.request(method, url, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "BadAdminKey")
+
+
+def test_a_rollback_can_be_tried(place: Place) -> None:
+    place.write(notes=LOUD)
+    place.deployed()
+
+    tried = place.flow("rollback", "--dry-run")
+
+    assert "~ notes:texts  (code)" in tried.stdout
+    assert tried.stdout.endswith("Nothing was changed (--dry-run).\n")
+    assert place.served.call("query", "notes:texts") == ["MILK"]
+
+
+def test_somebody_at_a_terminal_is_asked(place: Place) -> None:
+    place.write(shelves=None)
+
+    for answer, code in (("n", 1), ("y", 0)):
+        said, ended = at_a_terminal(place, f"{answer}\n")
+        assert "The table shelves leaves the schema" in said
+        assert "Go on? [y/N]" in said
+        assert (ended, said.count("Go on?")) == (code, 1)
+        # The next version lists what serves: the functions of the table, or none.
+        listed = place.flow("run").stdout
+        assert ("shelves:names" in listed) == (code == 1)
+
+
+def at_a_terminal(place: Place, typed: str) -> tuple[str, int]:
+    """Give the command at a terminal of its own; give all that it shows, and its exit code."""
+    program = "from flow_backend.cli.main import backend_commands as b; b()()"
+    arguments = ["deploy", "--app", str(place.package), "--data", str(place.served.folder)]
+    outer, inner = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=inner,
+        stdout=inner,
+        stderr=inner,
+    ) as popen:
+        os.close(inner)
+        os.write(outer, typed.encode())
+        said = b""
+        # On Linux a terminal whose other end has gone is an error, and no end of a file.
+        with suppress(OSError):
+            while piece := os.read(outer, 65536):
+                said += piece
+        os.close(outer)
+        return said.decode(), popen.wait()
 
 
 def test_a_package_that_is_not_there_is_said(place: Place) -> None:
