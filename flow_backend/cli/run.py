@@ -11,6 +11,7 @@ from attrs import evolve
 
 from flow_backend.cli.tables import table_lines, terminal_width
 from flow_backend.cli.target import AdminClient, CommandError, Target, target_options
+from flow_backend.cli.watch import watch_query
 from flow_backend.values.encode import SAFE_INT_MAX
 
 _SECONDS: Final = 700.0
@@ -22,12 +23,14 @@ _SECONDS: Final = 700.0
 @click.argument("arguments", nargs=-1)
 @click.option("--as", "identity", metavar="JSON", help="Act as the user with these attributes.")
 @click.option("--json", "compact", is_flag=True, help="Print the result on one line.")
+@click.option("--watch", is_flag=True, help="Print each new result of a query, until Ctrl-C.")
 @target_options
 def run(
     path: str | None,
     arguments: Sequence[str],
     identity: str | None,
     compact: bool,
+    watch: bool,
     target: Target,
 ) -> None:
     """Call a function: flow run tasks:list board=j57…, or flow run tasks:add '{"title": "Milk"}'.
@@ -36,16 +39,27 @@ def run(
     any other as text. Internal functions can be called, too. Without a path all functions are
     listed. What the function logs goes to standard error.
     """
-    if identity is not None:
-        target = acting_as(target, identity)
+    option = 0 if compact else orjson.OPT_INDENT_2
+
+    def show(value: object) -> None:
+        click.echo(orjson.dumps(value, option=option))
+
+    user = None if identity is None else read_identity(identity)
+    if watch:
+        if path is None:
+            raise CommandError("--watch needs the query's path: flow run tasks:list --watch")
+        given = read_arguments(arguments)
+        watch_query(target, path, given, user, lambda value: show(whole_numbers(value)))
+        return
+    if user is not None:
+        target = acting_as(target, user)
     with target.client(_SECONDS) as client:
         if path is None:
             for line in _listed(client):
                 click.echo(line)
             return
         value = call_function(client, path, read_arguments(arguments))
-    option = 0 if compact else orjson.OPT_INDENT_2
-    click.echo(orjson.dumps(value, option=option))
+    show(value)
 
 
 def call_function(client: AdminClient, path: str, args: Mapping[str, object]) -> Any:
@@ -75,10 +89,16 @@ def whole_numbers(value: object) -> Any:
     return value
 
 
-def acting_as(target: Target, identity: str) -> Target:
-    """Give the target for calls as a user.
+def acting_as(target: Target, identity: Mapping[str, object]) -> Target:
+    """Give the target for calls as a user."""
+    encoded = b64encode(orjson.dumps(identity)).decode()
+    return evolve(target, admin_key=f"{target.admin_key}:{encoded}")
 
-    Raises: CommandError if the identity is no JSON object.
+
+def read_identity(identity: str) -> dict[str, Any]:
+    """Read the attributes of the user to act as.
+
+    Raises: CommandError if they are no JSON object.
     """
     try:
         attributes: Any = orjson.loads(identity)
@@ -86,8 +106,7 @@ def acting_as(target: Target, identity: str) -> Target:
         raise CommandError(f"--as is no JSON: {error}") from None
     if not isinstance(attributes, dict):
         raise CommandError("""--as is an object, such as '{"issuer": "…", "subject": "anna"}'""")
-    encoded = b64encode(orjson.dumps(attributes)).decode()
-    return evolve(target, admin_key=f"{target.admin_key}:{encoded}")
+    return cast("dict[str, Any]", attributes)
 
 
 def read_arguments(given: Sequence[str]) -> dict[str, Any]:

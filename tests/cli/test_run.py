@@ -1,7 +1,10 @@
 """``flow run`` and ``flow data`` against a real server, and the endpoints that they stand on."""
 
 import json
+import os
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from tests.cli.support import Served, serving, write_app
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 SOURCE = """
+from typing import Any
 from flow_backend import *
 
 @document("notes")
@@ -38,6 +42,11 @@ def texts(ctx: QueryCtx) -> list[str]:
 @internal_query
 def secret(ctx: QueryCtx) -> str:
     return f"for {ctx.auth.identity.subject if ctx.auth.identity else 'nobody'}"
+
+@internal_query
+def longest(ctx: QueryCtx) -> dict[str, Any]:
+    who = ctx.auth.identity.subject if ctx.auth.identity else None
+    return {"who": who, "length": max(len(note.text) for note in ctx.db.scan(Note))}
 
 @action
 async def double(ctx: ActionCtx, number: float) -> float:
@@ -114,7 +123,7 @@ def test_without_a_path_the_functions_are_listed(served: Served) -> None:
     lines = flow(served, "run").stdout.splitlines()[2:]
 
     assert [line.split()[0] for line in lines] == [
-        f"notes:{name}" for name in ("add", "double", "fails", "secret", "texts")
+        f"notes:{name}" for name in ("add", "double", "fails", "longest", "secret", "texts")
     ]
     assert lines[0].split()[1:] == ["mutation", "stars?,", "text"]
     assert lines[3].split()[1:] == ["internal", "query"]
@@ -189,3 +198,40 @@ def test_words_become_arguments() -> None:
     assert read_arguments([]) == {}
     with pytest.raises(CommandError, match="'1a=2' is no argument"):
         read_arguments(["1a=2"])
+
+
+def test_a_watched_query_is_printed_each_time_that_it_changes(served: Served) -> None:
+    """As people do it: a process, whose lines come as they are, until Ctrl-C."""
+    program = "from flow_backend.cli.main import backend_commands as b; b()()"
+    words = ["run", "notes:longest", "--watch", "--json", "--data", str(served.folder)]
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *words, "--as", '{"issuer": "https://i", "subject": "bo"}'],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as popen:
+        assert popen.stdout is not None
+        before = json.loads(popen.stdout.readline())
+        assert before["who"] == "bo"
+        served.call("mutation", "notes:add", text="x" * (before["length"] + 1))
+        assert json.loads(popen.stdout.readline()) == {"who": "bo", "length": before["length"] + 1}
+        popen.send_signal(signal.SIGINT)
+        _, errors = popen.communicate(timeout=60)
+    assert (popen.returncode, errors) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["notes:nope"], "Could not find"),
+        (["notes:add", "text=a"], "defined as Mutation"),
+        (["notes:fails"], "full"),
+        ([], "--watch needs the query's path"),
+    ],
+)
+def test_what_cannot_be_watched_is_said(served: Served, arguments: list[str], said: str) -> None:
+    done = flow(served, "run", "--watch", *arguments)
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert said in done.stderr
