@@ -1,6 +1,6 @@
 /** The page: where to go at the side, the quick-add line on top, and what the address names. */
 import { useQuery } from "convex/react";
-import { useEffect, useState } from "react";
+import { useCallback, useEffect, useState } from "react";
 
 import { BoardView } from "../features/board/board-view";
 import { NewBoard } from "../features/boards/board-list";
@@ -10,6 +10,8 @@ import { NotesPage } from "../features/notes/notes-page";
 import { QuickAddBar } from "../features/quick-add/quick-add-bar";
 import { RemindersPage } from "../features/reminders/reminders-page";
 import { RingToasts } from "../features/reminders/ring-toasts";
+import { SearchButton } from "../features/search/search-button";
+import { SearchDialog } from "../features/search/search-dialog";
 import { SettingsDialog } from "../features/settings/settings-dialog";
 import { TodayPage } from "../features/today/today-page";
 import { api } from "../sync/api";
@@ -54,6 +56,8 @@ const Shell = () => {
   const counts = useCounts();
   const route = useRoute();
   const [settingsOpen, setSettingsOpen] = useState(false);
+  const [searchOpen, setSearchOpen] = useState(false);
+  const openSearch = useCallback(() => setSearchOpen(true), []);
 
   if (boards === undefined) {
     return (
@@ -74,7 +78,9 @@ const Shell = () => {
       />
       <main className={styles.main}>
         <ConnectionLine />
-        <QuickAddBar board={board} onOpen={goToAdded} />
+        <QuickAddBar board={board} onOpen={goToAdded}>
+          <SearchButton onOpen={openSearch} />
+        </QuickAddBar>
         {/* A page that failed must not keep the next one from being shown. */}
         <ErrorBoundary key={`${route.page}:${board?._id}`} fallback={failure}>
           <RoutedPage route={route} boards={boards} board={board} />
@@ -84,6 +90,17 @@ const Shell = () => {
       <ErrorBoundary fallback={() => null}>
         <RingToasts remindersLink={LINKS.reminders} linkTo={linkToBoard} />
       </ErrorBoundary>
+      {searchOpen && (
+        <ErrorBoundary fallback={() => null}>
+          <SearchDialog
+            boards={boards}
+            linkToBoard={linkToBoard}
+            linkToNote={linkToNote}
+            onGo={goTo}
+            onClose={() => setSearchOpen(false)}
+          />
+        </ErrorBoundary>
+      )}
       {settingsOpen && <SettingsDialog onClose={() => setSettingsOpen(false)} />}
     </>
   );

@@ -14,6 +14,8 @@ export type {
   DateText,
   Day,
   Edited as NoteEdited,
+  FoundNote,
+  FoundTask,
   Made as QuickAdded,
   Next as NextDue,
   Note as NoteSummary,
@@ -25,6 +27,7 @@ export type {
   Reminder,
   Ringing,
   Settings,
+  Snippet,
   Task,
   TimeText,
 } from "../generated/dataModel";

@@ -23,6 +23,12 @@ export const PlusIcon = () => (
   </Icon>
 );
 
+export const SearchIcon = () => (
+  <Icon>
+    <path d="M8 13.2a5.200 5.200 0 1 0 0-10.400 5.200 5.200 0 0 0 0 10.400m3.800-1.400 3.400 3.400" />
+  </Icon>
+);
+
 export const CloseIcon = () => (
   <Icon>
     <path d="m4.5 4.5 9 9m0-9-9 9" />

@@ -1,6 +1,6 @@
 /** The line on top of every page: what is typed is read as it is typed, and shown as chips. */
 import { useEffect, useRef, useState } from "react";
-import type { ClipboardEvent, KeyboardEvent } from "react";
+import type { ClipboardEvent, KeyboardEvent, ReactNode } from "react";
 
 import type { BoardId, Hint, QuickAdded } from "../../sync/api";
 import { asOneLine } from "../../sync/lines";
@@ -25,9 +25,11 @@ type QuickAddBarProps = {
   /** The board that is shown, and where tasks go: its title is said. */
   board: { _id: BoardId; title: string } | undefined;
   onOpen: (added: QuickAdded) => void;
+  /** What stands beside the line. */
+  children?: ReactNode;
 };
 
-export const QuickAddBar = ({ board, onOpen }: QuickAddBarProps) => {
+export const QuickAddBar = ({ board, onOpen, children }: QuickAddBarProps) => {
   const field = useRef<HTMLInputElement>(null);
   const [draft, setDraft] = useState(EMPTY);
   const [focused, setFocused] = useState(false);
@@ -152,6 +154,7 @@ export const QuickAddBar = ({ board, onOpen }: QuickAddBarProps) => {
           </div>
         )}
       </div>
+      {children}
       {pasted !== null && (
         <PasteDialog
           lines={pasted}
