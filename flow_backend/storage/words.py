@@ -10,8 +10,6 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, NamedTuple, Protocol, cast
 
-import apsw
-
 from flow_backend.schema.table import SearchSpec, WireDocument, key_part
 from flow_backend.values.value import JsonValue
 
@@ -44,14 +42,21 @@ class _Source(Protocol):
     def fts5_tokenizer(self, name: str, args: list[str]) -> _Tokenizer: ...
 
 
-_made: Final = list[_Tokenizer]()
+_made: Final = list[tuple[_Tokenizer, int]]()
 
 
-def _tokenizer() -> _Tokenizer:
-    """Give SQLite's own tokenizer. It keeps the GIL while it works, so threads may share it."""
+def _tokenizer() -> tuple[_Tokenizer, int]:
+    """Give SQLite's own tokenizer, and the flag that says it reads a document.
+
+    It keeps the GIL while it works, so threads may share it.
+    """
     if not _made:
+        # Only here: commands that need no database come by this module, too.
+        import apsw
+
         connection = cast("_Source", cast("object", apsw.Connection(":memory:")))
-        _made.append(connection.fts5_tokenizer(TOKENIZER[0], list(TOKENIZER[1:])))
+        made = connection.fts5_tokenizer(TOKENIZER[0], list(TOKENIZER[1:]))
+        _made.append((made, apsw.FTS5_TOKENIZE_DOCUMENT))
     return _made[0]
 
 
@@ -68,9 +73,8 @@ def _pairs(found: re.Match[str]) -> str:
 
 def words_of(text: str) -> list[str]:
     """Give the words of a text in their order, folded: small letters without accents."""
-    found = _tokenizer()(
-        spaced(text).encode(), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_offsets=False
-    )
+    tokenizer, flag = _tokenizer()
+    found = tokenizer(spaced(text).encode(), flag, None, include_offsets=False)
     return [each[0] for each in cast("list[tuple[str]]", found)]
 
 
@@ -96,7 +100,8 @@ def placed_words(text: str) -> list[Word]:
 
 def _placed(text: str, start: int, stop: int) -> list[Word]:
     part = text[start:stop].encode()
-    found = _tokenizer()(part, apsw.FTS5_TOKENIZE_DOCUMENT, None, include_offsets=True)
+    tokenizer, flag = _tokenizer()
+    found = tokenizer(part, flag, None, include_offsets=True)
     places = cast("list[tuple[int, int, str]]", found)
     if len(part) == stop - start:
         return [Word(word, start + first, start + last) for first, last, word in places]
