@@ -6,6 +6,8 @@ from flow_backend.cli.lazy import Entry, LazyGroup
 
 _ENTRIES: Final = {
     "serve": Entry("flow_backend.cli.serve", "serve", "Serve an app until Ctrl-C."),
+    "dev": Entry("flow_backend.cli.dev.command", "dev", "Run an app while you write it."),
+    "new": Entry("flow_backend.cli.new", "new", "Make an app of your own, which runs at once."),
     "codegen": Entry("flow_backend.cli.codegen", "codegen", "Write TypeScript from the app."),
     "deploy": Entry("flow_backend.cli.deploy", "deploy", "Put this folder's app in force."),
     "versions": Entry("flow_backend.cli.versions", "versions", "List the versions there were."),

@@ -104,7 +104,7 @@ class Supervisor:
             if self._signal is not None:
                 return _as_exit_code(exit_code)
             decision = self.history.ended(exit_code, served=served, up_seconds=up_seconds)
-            how = f"The server {_how_it_ended(exit_code)} after {up_seconds:.1f} s."
+            how = f"The server {how_it_ended(exit_code)} after {up_seconds:.1f} s."
             if isinstance(decision, Enough):
                 if decision.reason:
                     self.say(f"{how} {decision.reason}")
@@ -155,7 +155,8 @@ def supervise(settings: Settings) -> int:
     return Supervisor(command, listening).run()
 
 
-def _how_it_ended(exit_code: int) -> str:
+def how_it_ended(exit_code: int) -> str:
+    """Say it in words that go on after "the server"; a negative code is that of a signal."""
     if exit_code >= 0:
         return f"ended with exit code {exit_code}"
     try:
