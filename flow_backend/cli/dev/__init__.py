@@ -1,1 +1,1 @@
-"""``flow dev``: the server, the watcher of the app's files and the web client's server, together."""
+"""``flow dev``: the server, a watch of the app's files and the web client's server, together."""

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -65,10 +66,9 @@ class DevLoop:
 
     def _on_ready(self, tell: trio.MemorySendChannel[None]) -> None:
         self._is_new_life = True
-        try:
+        # If the channel is full, it is known already that there is something to look at.
+        with suppress(trio.WouldBlock):
             tell.send_nowait(None)
-        except trio.WouldBlock:
-            pass
 
     async def _look(self) -> None:
         """Read the files, and do what they ask for if they are not those of before."""

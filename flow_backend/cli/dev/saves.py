@@ -1,5 +1,6 @@
 """Tells when files of the app were saved."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -40,7 +41,6 @@ async def watch(folder: Path, changed: trio.MemorySendChannel[None]) -> None:
         ):
             if files or not begun:
                 begun = True
-                try:
+                # If it is full, it is known already that there is something to look at.
+                with suppress(trio.WouldBlock):
                     changed.send_nowait(None)
-                except trio.WouldBlock:
-                    pass  # It is known already that there is something to look at.

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -128,7 +129,5 @@ async def stop_group(process: trio.Process) -> None:
 
 
 def _signal_group(process: trio.Process, number: int) -> None:
-    try:
+    with suppress(ProcessLookupError):  # It has ended.
         os.killpg(process.pid, number)
-    except ProcessLookupError:
-        pass  # It has ended.

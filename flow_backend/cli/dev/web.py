@@ -17,6 +17,7 @@ from flow_backend.cli.dev.server import stop_group
 from flow_backend.cli.supervise import how_it_ended
 
 _ADDRESS: Final = re.compile(r"\bLocal:\s+(http://\S+)")
+_GREETING: Final = re.compile(r"\s*(VITE v[\d.]+\s+ready in|➜\s+(Network|press h))")
 _STYLING: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _LINE_BYTES_MAX: Final = 1 << 16
 
@@ -93,5 +94,5 @@ class DevWeb:
         plain = _STYLING.sub("", line)
         if (found := _ADDRESS.search(plain)) is not None:
             self.screen.good(f"The web client is at {found[1]}")
-        elif plain.strip():
+        elif plain.strip() and not _GREETING.match(plain):
             self.screen.passed_on("web", line)

@@ -1,0 +1,176 @@
+"""What is saved under ``flow dev`` is live; a mistake is shown, and the old version serves on."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.dev import Dev, descendants, developing, is_running
+
+pytestmark = pytest.mark.slow
+
+APP = {
+    "__init__.py": "",
+    "schema.py": """
+from flow_backend import Document, document
+
+@document("notes")
+class Note(Document):
+    text: str
+    stars: int | None = None
+""",
+    "notes.py": """
+from flow_backend import MutationCtx, QueryCtx, mutation, query
+from jotter.schema import Note
+
+@mutation
+def add(ctx: MutationCtx, text: str) -> None:
+    ctx.db.insert(Note(text=text))
+
+@query
+def texts(ctx: QueryCtx) -> list[str]:
+    return [note.text for note in ctx.db.scan(Note)]
+""",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "jotter").mkdir()
+    for name, text in APP.items():
+        (tmp_path / "jotter" / name).write_text(text)
+    return tmp_path
+
+
+@pytest.fixture
+def running(folder: Path) -> Iterator[Dev]:
+    with developing(folder, "--types", "types") as dev:
+        dev.wait_ready()
+        yield dev
+
+
+def test_a_save_is_live_and_its_types_follow(running: Dev) -> None:
+    running.call("mutation", "notes:add", text="milk")
+    assert running.call("query", "notes:texts") == ["milk"]
+
+    running.save("jotter/notes.py", "[note.text for", "[note.text.upper() for")
+    running.wait_said(r"version \d+ is live: notes:texts changed, \d+\.\d\d s$")
+    assert running.call("query", "notes:texts") == ["MILK"]
+
+    old, new = "list[str]:\n    return [note.text.upper()", "list[int]:\n    return [len(note.text)"
+    running.save("jotter/notes.py", old, new)
+    running.wait_said(r"is live: notes:texts changed")
+    assert running.call("query", "notes:texts") == [4]
+    running.wait_said(r"types: api\.ts in types$")
+    assert "number[]" in (running.folder / "types" / "api.ts").read_text()
+
+
+MISTAKES = [
+    # The file, what stands in it, what is written instead, and what is said of it.
+    ("notes.py", "-> None:", "-> None", r"jotter/notes\.py:6: SyntaxError"),
+    ("notes.py", "import Note", "import Note, Nowt", r"jotter/notes\.py:3: .*Nowt"),
+    ("notes.py", "jotter.schema", "no_such", r"jotter/notes\.py:3: .*no_such"),
+    ("notes.py", "text: str)", "text: set[str])", r"jotter/notes\.py:5: .*set\[str\].*list"),
+    ("schema.py", "Document, ", "Document, Index, ", ""),
+    ("schema.py", "    text: str", '    by_size = Index("size")', r"jotter/schema\.py:\d+: .*size"),
+]
+
+
+def test_mistakes_are_shown_and_the_old_version_serves(running: Dev) -> None:
+    running.call("mutation", "notes:add", text="milk")
+
+    for file, old, new, reason in MISTAKES:
+        running.save(f"jotter/{file}", old, new)
+        if not reason:
+            continue
+        running.wait_said("Not live; the version before goes on serving:")
+        running.wait_said(reason)
+        assert running.call("query", "notes:texts") == ["milk"]
+        running.save(f"jotter/{file}", new, old)
+
+    running.save("jotter/notes.py", "[note.text for", "[note.text.upper() for")
+    running.wait_said("is live: notes:texts changed")
+    assert running.call("query", "notes:texts") == ["MILK"]
+
+
+def test_an_app_that_does_not_load_waits_for_a_save(folder: Path) -> None:
+    source = folder / "jotter" / "notes.py"
+    whole = source.read_text()
+    source.write_text(whole.replace("-> None:", "-> None"))
+    with developing(folder) as dev:
+        dev.wait_said("does not load")
+        dev.wait_said(r"jotter/notes\.py:6: SyntaxError")
+
+        source.write_text(whole)
+
+        dev.wait_ready()
+        assert dev.call("query", "notes:texts") == []
+
+
+def test_what_was_changed_meanwhile_serves_at_the_next_start(folder: Path) -> None:
+    """The versions of saves outlive the server; the files of now come before all of them."""
+    with developing(folder) as dev:
+        dev.wait_ready()
+        dev.save("jotter/notes.py", "[note.text for", "[note.text.upper() for")
+        dev.wait_said("is live: notes:texts")
+        dev.call("mutation", "notes:add", text="milk")
+        assert dev.stop() == 0
+    dev.save("jotter/notes.py", "[note.text.upper() for", "[note.text for")
+
+    with developing(folder) as dev:
+        dev.wait_ready()
+        until(lambda: dev.call("query", "notes:texts") == ["milk"])
+
+
+def test_nothing_is_left_running(folder: Path) -> None:
+    web = folder / "web"
+    (web / "node_modules").mkdir(parents=True)
+    (web / "package.json").write_text(
+        '{"name": "web", "scripts": {"dev": "echo Local: http://localhost:5999/; sleep 600"}}'
+    )
+    with developing(folder) as dev:
+        dev.wait_said("The web client is at http://localhost:5999/")
+        dev.wait_ready()
+        started = descendants(dev.popen.pid)
+        assert len(started) >= 3  # The server, npm and its shell.
+
+        assert dev.stop() == 0
+
+        assert [pid for pid in started if is_running(pid)] == []
+
+
+def test_the_server_ends_with_a_command_that_is_killed(folder: Path) -> None:
+    with developing(folder) as dev:
+        dev.wait_ready()
+        [server] = descendants(dev.popen.pid)
+
+        dev.popen.kill()
+        dev.popen.wait()
+
+        until(lambda: not is_running(server))
+
+
+def test_a_server_that_dies_is_said_and_comes_back(running: Dev) -> None:
+    running.call("mutation", "notes:add", text="milk")
+    [server] = descendants(running.popen.pid)
+
+    os.kill(server, signal.SIGKILL)
+
+    running.wait_said("The server was ended by the signal SIGKILL. It is started again")
+    running.wait_ready()
+    assert running.call("query", "notes:texts") == ["milk"]
+
+
+def test_a_folder_without_an_app_says_what_to_do(tmp_path: Path) -> None:
+    with developing(tmp_path) as dev:
+        dev.wait_said("There is no app here .* `flow new")
+        assert dev.popen.wait() == 1
+
+
+def until(condition: object) -> None:
+    assert callable(condition)
+    while not condition():
+        time.sleep(0.02)
