@@ -120,7 +120,7 @@ def edges_of(found: list[Any]) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.slow
 @settings(
-    max_examples=cases(2000, 20_000),
+    max_examples=cases(1000, 20_000),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
