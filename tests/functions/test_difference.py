@@ -1,5 +1,6 @@
 """The difference of two versions of an app, as a plan and the list of versions show it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,14 @@ def versions(tmp_path: Path, *changes: tuple[str, str]) -> tuple[App, App]:
         unload_version("app", number)
         apps.append(load_version(folder.parent, "app", number))
     return apps[0], apps[1]
+
+
+@pytest.fixture(autouse=True)
+def unloaded() -> Iterator[None]:
+    """Leave no version behind: other tests load some of the same numbers."""
+    yield
+    for number in (1, 2):
+        unload_version("app", number)
 
 
 def between(tmp_path: Path, *changes: tuple[str, str]) -> dict[str, Any]:
