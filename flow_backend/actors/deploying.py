@@ -226,9 +226,13 @@ class Deployer:
         try:
             await worker.run(lambda: _check_source(package))
             candidate = await worker.run(lambda: self._load(package, number))
-            await self._plan(worker, request, candidate)
+            asked = await self._plan(worker, candidate)
             if request.dry_run:
+                told: list[JsonValue] = [each.as_json() for each in asked]
+                await self._change(number, {"state": "ready", "problems": told})
                 return Checked(number)
+            if asked and not request.agreed:
+                raise _Problems(asked)
             version = await self._switch(candidate)
             in_force = True
         except _Problems as error:
@@ -262,17 +266,15 @@ class Deployer:
             raise _Problems(problems)
         return _Candidate(number, bound, crons)
 
-    async def _plan(self, worker: Worker, request: DeployRequest, candidate: _Candidate) -> None:
-        """Note what the version changes; refuse it if somebody must agree and nobody has."""
+    async def _plan(self, worker: Worker, candidate: _Candidate) -> Sequence[Problem]:
+        """Note what the version changes; give what somebody must agree to."""
         old, new = self.versions.newest.app, candidate.bound.app
-        plan = await worker.run(lambda: self._reading(lambda snap: make_plan(old, new, snap)))
-        asked = [Problem("confirm", text) for text in plan.agreements]
-        fields: dict[str, JsonValue] = {"summary": plan.as_json()}
-        if request.dry_run:
-            fields |= {"state": "ready", "problems": [each.as_json() for each in asked]}
-        await self._change(candidate.number, fields)
-        if asked and not request.dry_run and not request.agreed:
-            raise _Problems(asked)
+        try:
+            plan = await worker.run(lambda: self._reading(lambda snap: make_plan(old, new, snap)))
+        except AppDefinitionError as error:
+            raise _Problems([Problem("code", str(error))]) from error
+        await self._change(candidate.number, {"summary": plan.as_json()})
+        return [Problem("confirm", text) for text in plan.agreements]
 
     async def _switch(self, candidate: _Candidate) -> AppVersion:
         keep = KeepCrons(tuple(candidate.crons.values()), self._seed())

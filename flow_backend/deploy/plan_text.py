@@ -35,17 +35,18 @@ def brief(summary: Fields) -> str:
 
 
 def problem_lines(problems: Iterable[Fields]) -> list[str]:
-    """Give a line for each problem: of a document its table, id and field first."""
-    return [f"  {_where(each)}{each['text']}" for each in problems]
+    """Give a line for each problem: its text says where it is, too."""
+    return [f"  {each['text']}" for each in problems]
 
 
 def progress_text(deployment: Fields) -> str:
     """Say in a few words where a deployment stands."""
     progress: Fields = deployment.get("progress") or {}
-    doing = progress.get("doing") or deployment["state"]
-    if progress.get("of"):
-        return f"{doing}: {int(progress.get('done', 0)):,} of {int(progress['of']):,}"
-    return str(doing)
+    state = str(deployment["state"])
+    if not progress.get("total"):
+        return state
+    what = f"{int(progress['done']):,} of {int(progress['total']):,} {progress['what']}"
+    return f"{state}: {what}"
 
 
 def documents(count: float) -> str:
@@ -68,8 +69,3 @@ def _entries(changes: Fields) -> Iterator[str]:
 
 def _of(fields: Fields, name: str) -> list[Any]:
     return list(fields.get(name, ()))
-
-
-def _where(problem: Fields) -> str:
-    named = [str(problem[name]) for name in ("table", "id", "path") if problem.get(name)]
-    return f"{' '.join(named)}: " if named else ""

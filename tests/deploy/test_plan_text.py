@@ -39,17 +39,18 @@ def test_a_version_is_told_in_a_few_words() -> None:
 
 
 def test_a_document_that_does_not_fit_is_named() -> None:
-    problem = {"kind": "document", "text": "is text", "table": "notes", "id": "j5", "path": "stars"}
+    text = 'table "notes", document j5, stars: expected a number'
+    problem = {"kind": "document", "text": text, "table": "notes", "id": "j5", "path": "stars"}
 
     assert problem_lines([problem, {"kind": "code", "text": "app/x.py:3: no"}]) == [
-        "  notes j5 stars: is text",
+        f"  {text}",
         "  app/x.py:3: no",
     ]
 
 
 def test_progress_is_told_with_its_numbers() -> None:
     assert progress_text({"state": "checking", "progress": {}}) == "checking"
-    progress = {"doing": "checking notes", "done": 1000.0, "of": 2500.0}
+    progress = {"what": "documents", "done": 1000.0, "total": 2500.0}
     assert progress_text({"state": "checking", "progress": progress}) == (
-        "checking notes: 1,000 of 2,500"
+        "checking: 1,000 of 2,500 documents"
     )
