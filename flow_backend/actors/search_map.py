@@ -88,7 +88,9 @@ class SearchMap(Generic[O]):
         """Add the owners of all searches that find a row with these keys."""
         words = dict[int, set[bytes]]()
         for index, digests, places in self._shapes:
-            key = keys[index]
+            # A run may know of a new version's index before the last writes of the old one are
+            # here: it has seen those, and their keys may be fewer.
+            key = keys[index] if index < len(keys) else b""
             within = tuple(
                 [(at, key[at * DIGEST_BYTES : (at + 1) * DIGEST_BYTES]) for at in places]
             )

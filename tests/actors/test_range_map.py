@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from flow_backend.actors.range_map import IntervalTree, RangeMap
-from flow_backend.functions.read_set import ReadRange, just
+from flow_backend.functions.read_set import ReadRange, SearchRead, just
 
 # Few bytes, and among them those that keys end in, so that bounds meet keys often.
 KEYS = st.lists(st.sampled_from([b"\x00", b"\x01", b"a", b"\xff"]), max_size=2).map(b"".join)
@@ -103,3 +103,12 @@ def test_what_is_discarded_leaves_nothing() -> None:
     assert not ranges._points
     assert all(tree._root is None for tree in ranges._trees.values())
     assert len(ranges) == 0
+
+
+def test_a_search_meets_keys_of_a_version_that_had_no_such_index() -> None:
+    """A run on a new version may be told of before the last writes on the old one."""
+    ranges = RangeMap[str]()
+    ranges.put("new", (SearchRead(3, 1, (), (b"\0milk\0",)),))
+
+    assert ranges.touched_by([(b"id", b"created")]) == set()
+    assert ranges.touched_by([(b"id", b"created", b"x", b"d" * 12 + b"\0milk\0")]) == {"new"}
