@@ -44,6 +44,15 @@ class Stopwatch:
         return seconds if seconds > _WAITED_SECONDS else time.thread_time() - self._cpu_started
 
 
+def ms_of(ns: int) -> float:
+    """Give an instant in ms, rounded once.
+
+    As ``ns / 1e6`` it is rounded twice. Of two who compare it with what is due, one would say that
+    it is here and the other that it is not.
+    """
+    return ns / 1_000_000
+
+
 @frozen
 class Finished(Generic[T]):
     """A piece of work ended with ``value``, or with ``error`` if that is not None."""

@@ -96,6 +96,8 @@ class BackendSettings:
         redact: whether clients are told no more of an error than that there was one.
         stop_seconds: how long running actions may go on when the server stops.
         outgoing_allow: networks that actions may call although they are not public.
+        look_seconds: how often is looked whether the wall clock was set, and at what is kept for
+            some seconds.
     """
 
     limits: Limits = field(factory=Limits)
@@ -115,6 +117,7 @@ class BackendSettings:
     mailbox_seconds: float = 20.0
     stop_seconds: float = 10.0
     outgoing_allow: tuple[Network, ...] = ()
+    look_seconds: float = 1.0
 
 
 VerifyUser = Callable[[str], Awaitable[Authenticated]]
@@ -464,7 +467,7 @@ class Backend:
 
     async def _expire_tokens(self) -> None:
         while True:
-            await trio.sleep(1)
+            await trio.sleep(self.settings.look_seconds)
             for session in list(self.sessions.values()):
                 session.expire()
 

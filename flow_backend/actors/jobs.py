@@ -39,7 +39,7 @@ from flow_backend.functions.job_steps import (
 )
 from flow_backend.functions.jobs import Job
 from flow_backend.functions.versions import Versions
-from flow_backend.runtime import Runtime, Worker
+from flow_backend.runtime import Runtime, Worker, ms_of
 from flow_backend.schema.system import JobRuns
 from flow_backend.storage.base import Done, Refused, Snapshot
 
@@ -176,6 +176,8 @@ class JobActor:
     versions: Versions
     runtime: Runtime
     queues: Mapping[JobRuns, Queue]
+    look_seconds: float = _LOOK_SECONDS
+    forget_seconds: float = _FORGET_SECONDS
     stopping: bool = False
     runs: int = 0
     failures: int = 0
@@ -213,7 +215,7 @@ class JobActor:
     # --- When ------------------------------------------------------------------------------------
 
     def _now_ms(self) -> float:
-        return self.runtime.now_ns() / 1e6
+        return ms_of(self.runtime.now_ns())
 
     def _is_time(self, queue: Queue) -> bool:
         if self.stopping or queue.room <= 0:
@@ -241,7 +243,7 @@ class JobActor:
             waits.append(queue.look_at - now)
             if queue.due < inf:
                 # The wall clock may be set, and a machine may sleep: so it is looked at again.
-                waits.append(min(_LOOK_SECONDS, (queue.due - self._now_ms()) / 1000))
+                waits.append(min(self.look_seconds, (queue.due - self._now_ms()) / 1000))
         return max(_LEAST_SECONDS, min(waits))
 
     # --- What is due -----------------------------------------------------------------------------
@@ -434,7 +436,7 @@ class JobActor:
             self._forget_at = inf
             self._step(_FORGET, _own("forget"), ForgetOld(_FORGET_EACH))
         else:
-            self._forget_at = now + _FORGET_SECONDS
+            self._forget_at = now + self.forget_seconds
 
     def _has_old(self) -> bool:
         self.snapshot.begin()
@@ -446,7 +448,7 @@ class JobActor:
     def _forgot(self, message: Ended) -> None:
         result = message.outcome.result if isinstance(message, MutationDone) else None
         more = isinstance(result, Done) and result.result == b"true"
-        seconds = _FORGET_ON_SECONDS if more else _FORGET_SECONDS
+        seconds = _FORGET_ON_SECONDS if more else self.forget_seconds
         self._forget_at = self.runtime.monotonic() + seconds
 
 

@@ -40,7 +40,7 @@ from flow_backend.functions.outgoing import Outgoing
 from flow_backend.functions.registry import App
 from flow_backend.functions.runner import Runner
 from flow_backend.functions.versions import AppVersion, Versions
-from flow_backend.runtime import Runtime, Worker
+from flow_backend.runtime import Runtime, Worker, ms_of
 from flow_backend.storage.base import Snapshot, Storage
 
 
@@ -77,6 +77,7 @@ async def open_backend(
     crons = bound_crons(runner.app)
     versions = Versions(AppVersion(number, runner, crons))
     pool = open_pool(storage, versions, runtime, Durations(), settings.readers)
+    pool.look_seconds = settings.look_seconds
     snapshot, jobs_snapshot = storage.open_snapshot(), storage.open_snapshot()
     writer, jobs_worker = runtime.worker("writer"), runtime.worker("job reader")
     try:
@@ -127,7 +128,7 @@ def _runner(
         app=app.bind({str(name): number for name, number in storage.table_numbers.items()}),
         limits=settings.limits,
         deadlines=deadlines,
-        now_ms=lambda: runtime.now_ns() / 1e6,
+        now_ms=lambda: ms_of(runtime.now_ns()),
         seed=lambda: runtime.random.getrandbits(64),
         env=settings.env,
         redact=settings.redact,
@@ -227,6 +228,7 @@ def _assemble(
             worker=machine.jobs_worker,
             versions=versions,
             runtime=runtime,
+            look_seconds=settings.look_seconds,
             queues={
                 "mutation": Queue(runs="mutation", most=settings.scheduled_mutations),
                 "action": Queue(runs="action", most=settings.scheduled_actions),
@@ -236,7 +238,7 @@ def _assemble(
             inbox=instants,
             queries=queries,
             mutations=mutations,
-            timer=WallTimer(runtime),
+            timer=WallTimer(runtime, look_seconds=settings.look_seconds),
             versions=versions,
             has_rows=_has_crons(machine.jobs_snapshot),
         ),

@@ -43,7 +43,7 @@ from flow_backend.actors.outbox import Outbox
 from flow_backend.actors.reading import ReadPool
 from flow_backend.functions.runner import QueryRun
 from flow_backend.functions.versions import AppVersion, Versions
-from flow_backend.runtime import Runtime
+from flow_backend.runtime import Runtime, ms_of
 from flow_backend.storage.base import Done, Snapshot, TableName
 from flow_backend.sync.codec import query_failed_body, query_updated_body
 from flow_backend.sync.messages import Add, QueryId
@@ -426,7 +426,7 @@ class QueryActor:
 
     def _look_at_clock(self) -> None:
         """Read the time, once for all that run at it, and note the queries whose instant it is."""
-        now_ms = self.runtime.now_ns() / 1e6
+        now_ms = ms_of(self.runtime.now_ns())
         if now_ms < self.now_ms:
             if self.now_ms - now_ms < _NUDGE_MS:
                 # Clients have seen what was so then: time stands still until it has caught up.

@@ -58,6 +58,7 @@ class ReadPool:
     waiting_max: int = 1000
     open_snapshot: Callable[[], Snapshot]
     failed: Put[StorageFailed] | None = None
+    look_seconds: float = 1.0
     _waiting: int = 0
     _freed: trio.Event = field(factory=trio.Event)
     _tell_freed: Callable[[], None] | None = None
@@ -191,7 +192,7 @@ class ReadPool:
     async def run(self) -> None:
         """Close old snapshots for ever: an open one keeps the write-ahead log from shrinking."""
         while True:
-            await trio.sleep(1)
+            await trio.sleep(self.look_seconds)
             self.let_go(self.runtime.monotonic())
 
     def close(self) -> None:

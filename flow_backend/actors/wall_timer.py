@@ -6,11 +6,11 @@ from typing import Final
 import structlog
 from attrs import define, field
 
-from flow_backend.runtime import Runtime
+from flow_backend.runtime import Runtime, ms_of
 
 logger = structlog.get_logger()
 
-_LOOK_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 1.0
 """A clock that was set, or a machine that slept, is noticed after this long at most."""
 _LEAST_SECONDS: Final = 0.0005
 _SET_SECONDS: Final = 0.1
@@ -27,10 +27,12 @@ class WallTimer:
     Attributes:
         until_ms: the instant that is waited for, ms since the epoch; infinite to learn of a clock
             that is set, and of nothing else; None to wait for nothing.
+        look_seconds: how long it sleeps at most; infinite where nobody sets the clock.
     """
 
     runtime: Runtime
     until_ms: float | None = None
+    look_seconds: float = LOOK_SECONDS
     _wall_seconds: float = field(default=0.0, init=False)
     _monotonic: float = field(default=0.0, init=False)
 
@@ -44,7 +46,7 @@ class WallTimer:
     @property
     def now_ms(self) -> float:
         """The wall clock, ms since the epoch."""
-        return self.runtime.now_ns() / 1e6
+        return ms_of(self.runtime.now_ns())
 
     @property
     def sleep_seconds(self) -> float:
@@ -52,7 +54,7 @@ class WallTimer:
         if self.until_ms is None:
             return inf
         left = self.until_ms / 1000 - self.runtime.now_ns() / 1e9
-        return min(max(left, _LEAST_SECONDS), _LOOK_SECONDS)
+        return min(max(left, _LEAST_SECONDS), self.look_seconds)
 
     def was_set(self) -> float:
         """Give by how many seconds the wall clock was set since the last look: mostly 0."""

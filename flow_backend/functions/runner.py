@@ -191,11 +191,16 @@ def _nothing() -> None:
     """Interrupt nothing: this reader's reads are short, or its own affair."""
 
 
+def _untold(refused: Refused, error: BaseException) -> None:
+    """Keep nothing of an error but what the caller is told."""
+
+
 @define(kw_only=True)
 class Runner:
     """Runs the functions of one app.
 
-    It holds no state of a call: one runner serves all threads.
+    It holds no state of a call: one runner serves all threads. ``on_refusal`` hears each error
+    that a function ends with, itself: the tests of an app raise it again.
     """
 
     app: BoundApp
@@ -208,6 +213,7 @@ class Runner:
     stopwatch: Callable[[], Watch] = Stopwatch
     in_flight: InFlight = field(factory=Unnoted)
     outgoing: Outgoing = field(factory=Outgoing)
+    on_refusal: Callable[[Refused, BaseException], None] = _untold
     threads: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(ACTION_THREADS))
 
     def query(
@@ -453,13 +459,16 @@ class Runner:
             logger.warning(
                 "function raised", function=path, request_id=ident, error=kind, at=frames
             )
+        data: bytes | None = None
         if isinstance(error, AppError):
             try:
-                return Refused(message, lines, encode(error.data))
+                data = encode(error.data)
             except InvalidValue as bad:
                 worse = InvalidResult(f"the data of an AppError: {bad}")
                 return self.refusal(worse, path, log, caller)
-        return Refused(message, lines)
+        refused = Refused(message, lines, data)
+        self.on_refusal(refused, error)
+        return refused
 
 
 def _uncaught(error: BaseException) -> str:

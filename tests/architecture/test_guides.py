@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -46,6 +47,28 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     yield load_app("shop")
     for name in [name for name in sys.modules if name.partition(".")[0] == "shop"]:
         del sys.modules[name]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("shop")
+def test_the_guide_of_tests_is_right(tmp_path: Path) -> None:
+    """Its examples are tests that pass, also where warnings are errors."""
+    for block in blocks("testing.md", "python"):
+        named = re.match(r"# (\w+\.py)\n", block)
+        assert named is not None, f"begin with the name of the file: {block}"
+        (tmp_path / named[1]).write_text(block)
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", tmp_path],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=env,
+    )
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "5 passed" in ran.stdout, ran.stdout
 
 
 @pytest.mark.slow
