@@ -16,7 +16,7 @@ from flow_backend.functions.fit import FitCheck, Misfits
 from flow_backend.functions.fit_process import FitTask, found_of
 from flow_backend.functions.registry import BoundApp
 from flow_backend.records import frozen
-from flow_backend.runtime import Runtime
+from flow_backend.runtime import Runtime, Worker
 from flow_backend.storage.base import IndexBounds, Looking, Reader, Storage, TableName
 
 _PROCESS_FROM: Final = 20_000
@@ -69,14 +69,28 @@ class DocumentCheck:
                 checked = await self._in_process(file, total)
             else:
                 checked = await worker.run(self._here)
-            for _ in range(_ROUNDS_MAX):
-                before = checked.misfits.checked
-                checked = await worker.run(partial(self._newer, checked))
-                if checked.misfits.checked - before < _FEW:
-                    break
-            return checked
+            return await self._catch_up(worker, checked)
         finally:
             worker.close()
+
+    async def catch_up(self, checked: Checked) -> Checked:
+        """Check what was written since, but for the last few.
+
+        Raises: CheckFailed.
+        """
+        worker = self.runtime.worker("check")
+        try:
+            return await self._catch_up(worker, checked)
+        finally:
+            worker.close()
+
+    async def _catch_up(self, worker: Worker, checked: Checked) -> Checked:
+        for _ in range(_ROUNDS_MAX):
+            before = checked.misfits.checked
+            checked = await worker.run(partial(self._newer, checked))
+            if checked.misfits.checked - before < _FEW:
+                break
+        return checked
 
     def rest(self, reader: "_LookingReader", position: int) -> Misfits:
         """Check what was written behind a place in the commit log, as it is now."""

@@ -1,7 +1,8 @@
 """Deploys: a package is loaded and checked beside what serves, and then takes its place at once."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -10,8 +11,12 @@ import structlog
 import trio
 from attrs import define, evolve, field
 
+from flow_backend.actors.checking import Checked as DocumentsChecked
+from flow_backend.actors.checking import DocumentCheck
 from flow_backend.actors.mailbox import Put, Reply
 from flow_backend.actors.messages import (
+    BuildDone,
+    BuildStep,
     Call,
     CronsChanged,
     MutationDone,
@@ -21,7 +26,7 @@ from flow_backend.actors.messages import (
     Switch,
     SwitchDone,
 )
-from flow_backend.errors import AppDefinitionError, Overloaded, SwitchRefused
+from flow_backend.errors import AppDefinitionError, CheckFailed, Overloaded, SwitchRefused
 from flow_backend.functions.cron_steps import BoundCron, KeepCrons, bound_crons
 from flow_backend.functions.deployments import (
     AddDeployment,
@@ -29,12 +34,15 @@ from flow_backend.functions.deployments import (
     Fields,
     Problem,
     activate,
+    building_deployment,
     code_of,
     deployments,
     find_deployment,
     is_served,
+    number_of,
     version_before,
 )
+from flow_backend.functions.fit import Misfits, fields_to_check
 from flow_backend.functions.job_steps import Step
 from flow_backend.functions.loader import load_version, unload_version
 from flow_backend.functions.package import Package, unpack, unzip_package
@@ -45,7 +53,17 @@ from flow_backend.functions.versions import AppVersion, Versions
 from flow_backend.records import frozen
 from flow_backend.runtime import Runtime, Worker
 from flow_backend.schema.system import DeploymentOrigin
-from flow_backend.storage.base import Done, Refused, Snapshot, Storage, Switched, Transaction
+from flow_backend.schema.table import TableSpec
+from flow_backend.storage.base import (
+    Done,
+    Progress,
+    Refused,
+    Snapshot,
+    Storage,
+    Switched,
+    Transaction,
+    Writer,
+)
 from flow_backend.values.timestamp import CommitTs
 from flow_backend.values.value import JsonValue
 
@@ -54,6 +72,12 @@ T = TypeVar("T")
 logger = structlog.get_logger()
 
 _STEP_SECONDS: Final = 20.0
+_TELL_SECONDS: Final = 1.0
+_BUILD_ROWS: Final = 500
+"""So many rows take the writer some ms."""
+
+_BUILD_ATTEMPTS: Final = 60
+_REST_SECONDS: Final = 0.5
 
 
 @frozen
@@ -130,6 +154,31 @@ class _Candidate:
     number: int
     bound: BoundApp
     crons: Mapping[str, BoundCron]
+
+
+@define
+class _DocumentCheck:
+    """A check of the stored documents, and what it has found up to a place in the commit log."""
+
+    check: DocumentCheck
+    done: DocumentsChecked
+
+
+def _progress(what: str, done: int, total: int) -> Fields:
+    return {"progress": {"what": what, "done": float(done), "total": float(total)}}
+
+
+def _document_problems(misfits: Misfits) -> list[Problem]:
+    problems = [
+        Problem("document", each.text, each.table, each.id, each.path) for each in misfits.first
+    ]
+    if misfits.count > len(problems):
+        problems.append(
+            Problem(
+                "document", f"In all, {misfits.count} documents do not fit; these are the first."
+            )
+        )
+    return problems
 
 
 def _nothing_wrong(_: App) -> Sequence[Problem]:
@@ -212,6 +261,25 @@ class Deployer:
         """Give a version, None if there is none of this number."""
         return await self._in_thread(lambda snapshot: find_deployment(snapshot, number))
 
+    async def resume(self) -> DeployResult | None:
+        """Go on with the version whose indexes were being built when the server ended, if any.
+
+        Raises: as :meth:`deploy`.
+        """
+        worker = self.runtime.worker("deploy")
+        try:
+            async with self._turn:
+                zipped, fields = await worker.run(lambda: self._reading(_find_building))
+                if fields is None or zipped is None:
+                    return None
+                number = number_of(fields)
+                package = await worker.run(lambda: unzip_package(zipped, str(fields["package"])))
+                request = DeployRequest(zipped, package.name, agreed=True)
+                logger.info("a version's indexes are built on", version=number)
+                return await self._deploy(worker, request, package, number)
+        finally:
+            worker.close()
+
     def unload(self, version: AppVersion) -> None:
         """Forget a version that nobody uses any more."""
         unload_version(version.app.name, version.number)
@@ -227,13 +295,16 @@ class Deployer:
             await worker.run(lambda: _check_source(package))
             candidate = await worker.run(lambda: self._load(package, number))
             asked = await self._plan(worker, candidate)
+            check = await self._check_documents(candidate)
             if request.dry_run:
                 told: list[JsonValue] = [each.as_json() for each in asked]
                 await self._change(number, {"state": "ready", "problems": told})
                 return Checked(number)
             if asked and not request.agreed:
                 raise _Problems(asked)
-            version = await self._switch(candidate)
+            if await self._build(candidate) and check is not None:
+                check.done = await check.check.catch_up(check.done)
+            version = await self._switch(candidate, check)
             in_force = True
         except _Problems as error:
             await self._end(number, "refused", error.problems)
@@ -276,11 +347,104 @@ class Deployer:
         await self._change(candidate.number, {"summary": plan.as_json()})
         return [Problem("confirm", text) for text in plan.agreements]
 
-    async def _switch(self, candidate: _Candidate) -> AppVersion:
+    async def _check_documents(self, candidate: _Candidate) -> "_DocumentCheck | None":
+        """Hold all stored documents against a version; None if none can have become a misfit."""
+        before = {str(name): spec for name, spec in self.storage.tables.items()}
+        fields = fields_to_check(before, candidate.bound.schema.tables)
+        fields = {table: names for table, names in fields.items() if table in before}
+        if not fields:
+            return None
+        progress: list[Fields] = []
+        check = DocumentCheck(
+            storage=self.storage,
+            runtime=self.runtime,
+            app=candidate.bound,
+            fields=fields,
+            root=str(self._place(candidate.number)),
+            version=candidate.number,
+            on_progress=lambda done, total: progress.append(_progress("documents", done, total)),
+        )
+        try:
+            async with self._telling(candidate.number, progress):
+                done = await check.run()
+        except CheckFailed as error:
+            raise _Problems([Problem("document", str(error))]) from error
+        if done.misfits.count:
+            raise _Problems(_document_problems(done.misfits))
+        return _DocumentCheck(check, done)
+
+    async def _build(self, candidate: _Candidate) -> bool:
+        """Build what large tables need for a version; say whether there was anything to build."""
+        specs = tuple(candidate.bound.schema.tables.values())
+        told: list[Fields] = []
+        rows = _BUILD_ROWS
+        async with self._telling(candidate.number, told):
+            progress = await self._build_step(lambda writer: writer.begin_build(specs))
+            if progress is None:
+                return False
+            await self._change(candidate.number, {"state": "building"})
+            while not progress.complete:
+                started = self.runtime.monotonic()
+                found = await self._build_step(lambda writer: writer.build_some(rows), again=specs)
+                assert found is not None, candidate.number
+                progress = found
+                told.append(_progress("rows", progress.done, progress.total))
+                if progress.done < progress.total:
+                    # Half of the writer's time is left to those who wait for it; but not while it
+                    # runs after what they write.
+                    await trio.sleep(min(_REST_SECONDS, self.runtime.monotonic() - started))
+        return True
+
+    async def _build_step(
+        self,
+        step: Callable[[Writer], Progress | None],
+        again: tuple[TableSpec, ...] = (),
+    ) -> Progress | None:
+        """Do a piece; one that the disk refused is begun again, as the writer may have been."""
+        for attempt in range(_BUILD_ATTEMPTS):
+            reply = Reply[BuildDone | SwitchRefused | NotDone]()
+            if attempt and again:
+                self.mutations.put(BuildStep(lambda writer: writer.begin_build(again), reply))
+            else:
+                self.mutations.put(BuildStep(step, reply))
+            done = await reply.wait()
+            if isinstance(done, BuildDone):
+                return done.progress
+            if isinstance(done, SwitchRefused):
+                raise _Problems([Problem("schema", str(done))])
+            await trio.sleep(_REST_SECONDS)
+        raise _Problems([Problem("storage", "The disk refuses to take what an index needs.")])
+
+    @asynccontextmanager
+    async def _telling(self, number: int, progress: list[Fields]) -> AsyncGenerator[None]:
+        """Note now and then in a version's row how far it is."""
+
+        async def tell() -> None:
+            while True:
+                await trio.sleep(_TELL_SECONDS)
+                if progress:
+                    newest = progress[-1]
+                    progress.clear()
+                    with suppress(Overloaded):
+                        await self._change(number, newest)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(tell)
+            yield
+            nursery.cancel_scope.cancel()
+
+    async def _switch(self, candidate: _Candidate, check: "_DocumentCheck | None") -> AppVersion:
         keep = KeepCrons(tuple(candidate.crons.values()), self._seed())
         upcoming: dict[str, float] = {}
 
+        late: list[Problem] = []
+
         def record(transaction: Transaction) -> None:
+            if check is not None:
+                rest = check.check.rest(transaction, check.done.position)
+                if rest.count:
+                    late.extend(_document_problems(rest))
+                    raise SwitchRefused("documents that were just written do not fit")
             activate(transaction, candidate.number)
             kept = keep(transaction, lambda: Done(b"null"))
             assert isinstance(kept, Done), kept
@@ -297,7 +461,7 @@ class Deployer:
         self.mutations.put(Switch(specs, record, version, reply))
         done = await reply.wait()
         if isinstance(done, SwitchRefused):
-            raise _Problems([Problem("schema", str(done))])
+            raise _Problems(late or [Problem("schema", str(done))])
         if isinstance(done, NotDone):
             raise _Problems([Problem("storage", done.reason)])
         self.scheduler.put(CronsChanged(upcoming))
@@ -382,6 +546,12 @@ def _find_version(snapshot: Snapshot, number: int | None) -> _Found:
     if zipped is None:
         raise AppDefinitionError(f"The package of version {wanted} is kept no more")
     return _Found(code_of(fields), str(fields["package"]), zipped)
+
+
+def _find_building(snapshot: Snapshot) -> tuple[bytes | None, Fields | None]:
+    """Find the version whose indexes were being built, and its package."""
+    fields = building_deployment(snapshot)
+    return (None if fields is None else snapshot.package(str(fields["digest"]))), fields
 
 
 def _check_source(package: Package) -> None:

@@ -19,12 +19,14 @@ from flow_backend.schema.table import TableSpec
 from flow_backend.storage.base import (
     Done,
     Outcome,
+    Progress,
     Refused,
     RequestKey,
     Switched,
     TableName,
     Transaction,
     Write,
+    Writer,
 )
 from flow_backend.storage.staged import StagedImport
 from flow_backend.sync.messages import (
@@ -162,7 +164,23 @@ class Switch:
     session: None = None
 
 
-MutationMessage = RunMutation | MarkPast | SwapIn | Switch
+@frozen
+class BuildStep:
+    """Do a piece of what is built for a later schema: some ms of the writer's time."""
+
+    step: Callable[[Writer], Progress | None]
+    reply_to: "Put[BuildDone | SwitchRefused | NotDone]"
+    session: None = None
+
+
+@frozen
+class BuildDone:
+    """How far the build is; None if there is nothing to build."""
+
+    progress: Progress | None
+
+
+MutationMessage = RunMutation | MarkPast | SwapIn | Switch | BuildStep
 
 
 # --- To the TableActors ---------------------------------------------------------------------------

@@ -12,6 +12,8 @@ from flow_backend.actors.mailbox import Mailbox, Put
 from flow_backend.actors.messages import (
     FAILED_AT_THIS,
     OUTCOME_UNKNOWN,
+    BuildDone,
+    BuildStep,
     Committed,
     JobsWritten,
     MarkPast,
@@ -115,6 +117,7 @@ class MutationActor:
     _marks: deque[MarkPast] = field(factory=deque[MarkPast])
     _swaps: deque[SwapIn] = field(factory=deque[SwapIn])
     _switches: deque[Switch] = field(factory=deque[Switch])
+    _builds: deque[BuildStep] = field(factory=deque[BuildStep])
     _switched: SwitchDone | None = None
     _committed: Batch | None = None
     _failed: bool = False
@@ -154,6 +157,9 @@ class MutationActor:
             while self._swaps:
                 await self._swap_in(self._swaps[0])
                 self._swaps.popleft()
+            while self._builds:
+                await self._build(self._builds[0])
+                self._builds.popleft()
             await self._maintain()
 
     def _take(self, batch: list[MutationMessage]) -> None:
@@ -163,8 +169,9 @@ class MutationActor:
         self._marks = deque(each for each in batch if isinstance(each, MarkPast))
         self._swaps = deque(each for each in batch if isinstance(each, SwapIn))
         self._switches = deque(each for each in batch if isinstance(each, Switch))
+        self._builds = deque(each for each in batch if isinstance(each, BuildStep))
         taken = len(self.in_flight) + len(self._marks) + len(self._swaps) + len(self._switches)
-        assert taken == len(batch), batch
+        assert taken + len(self._builds) == len(batch), batch
 
     def _next_size(self) -> int:
         if self._careful:
@@ -342,11 +349,25 @@ class MutationActor:
         message.reply_to.put(self._switched)
         self.at = None
 
+    async def _build(self, message: BuildStep) -> None:
+        self.at = message
+        try:
+            progress = await self.worker.run(lambda: message.step(self.writer))
+        except NotCommitted as error:
+            message.reply_to.put(NotDone(None, f"{error} {_TRY_AGAIN}"))
+            return
+        except SwitchRefused as error:
+            message.reply_to.put(error)
+            return
+        message.reply_to.put(BuildDone(progress))
+        self._unmaintained = True
+        self.at = None
+
     def _write_switch(self, message: Switch) -> Switched:
         def record(transaction: Transaction) -> None:
             try:
                 message.record(transaction)
-            except (NotCommitted, StorageError):
+            except (NotCommitted, StorageError, SwitchRefused):
                 raise
             except Exception as error:
                 raise NotCommitted(f"A version's rows failed ({shown(error)})") from error
@@ -412,6 +433,8 @@ class MutationActor:
             _tell_safely(request, self._fate(request, outcome, request is culprit, certain))
         while self._marks:
             self._marks.popleft().reply_to.put(NotDone(None, f"The writer failed. {_TRY_AGAIN}"))
+        while self._builds:
+            self._builds.popleft().reply_to.put(NotDone(None, f"The writer failed. {_TRY_AGAIN}"))
         while self._swaps:
             # It may have been committed and not told: whoever asked looks at what is recorded.
             self._swaps.popleft().reply_to.put(NotDone(None, "The writer failed."))

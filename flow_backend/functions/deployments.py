@@ -125,13 +125,16 @@ class ChangeDeployment:
 
 @frozen
 class CloseOpen:
-    """Note at the start that what was under way when the server ended has failed."""
+    """Note at the start that what was under way when the server ended has failed.
+
+    A version whose indexes were being built goes on: that may be the work of hours.
+    """
 
     def __call__(self, transaction: Transaction, run: Run) -> Done | Refused:
         """Do it; see :class:`flow_backend.functions.job_steps.Step`."""
         del run
         said = Problem("interrupted", "The server ended before this version was in force.")
-        for state in ("checking", "building", "ready"):
+        for state in ("checking", "ready"):
             for row in list(transaction.scan(_in_state(state))):
                 ended: Fields = {"state": "failed", "problems": [said.as_json()]}
                 transaction.replace(DEPLOYMENTS, row, {**fields_of(row), **ended})
@@ -188,6 +191,12 @@ def code_of(fields: Fields) -> int:
 def active_deployment(reader: Reader) -> Fields | None:
     """Give the deployment that serves, None in a database that never had one."""
     row = next(iter(list(reader.scan(_in_state("active")))), None)
+    return None if row is None else fields_of(row)
+
+
+def building_deployment(reader: Reader) -> Fields | None:
+    """Give the deployment whose indexes were being built when the server ended, if there is one."""
+    row = next(iter(list(reader.scan(_in_state("building")))), None)
     return None if row is None else fields_of(row)
 
 

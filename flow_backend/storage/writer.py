@@ -294,6 +294,8 @@ class StoredWriter:
 
     def build_some(self, rows_max: int) -> Progress:
         """Do the next piece of what :meth:`begin_build` has begun; of so many rows at most."""
+        if not self._building:
+            raise NotCommitted("A build was cut off. Begin it again; it goes on where it was.")
 
         def step() -> Progress:
             ready = all(
@@ -310,6 +312,7 @@ class StoredWriter:
             result = step()
         except BaseException as error:
             self._roll_back()
+            self._building = []  # How far it is the file alone knows now.
             if isinstance(error, StartError):
                 raise SwitchRefused(str(error)) from error
             if isinstance(error, apsw.Error):

@@ -1,0 +1,226 @@
+"""A version with another schema: held against the documents, built beside, then in force."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.lowlevel
+from trio.testing import MockClock
+
+from flow_backend.actors import checking
+from flow_backend.actors.deploying import Checked, Deployed, DeployRefused, DeployRequest
+from flow_backend.actors.messages import Call
+from flow_backend.functions.deployments import building_deployment, deployments
+from flow_backend.storage import build
+from flow_backend.storage.base import TableName
+from tests.actors.stage import Stage
+from tests.actors.test_versions import SCHEMA, call, deploy, result_of, serving, zipped
+
+STRICT = SCHEMA.replace("count: int", "count: int\n    note: str")
+WIDER = SCHEMA.replace("count: int", "count: int\n    note: str = 'none'").replace(
+    'by_name = Index("name")', 'by_name = Index("name")\n    by_note = Index("note", "count")'
+)
+LISTED = """
+from flow_backend import QueryCtx, query
+from app.schema import Counter
+
+@query
+def by_note(ctx: QueryCtx, note: str) -> list[str]:
+    return [each.name for each in ctx.db.scan(Counter.by_note[note])]
+"""
+
+
+async def rows(on: Stage) -> list[dict[str, Any]]:
+    snapshot = on.backend.storage.open_snapshot()
+    snapshot.begin()
+    found = [dict(each) for each in deployments(snapshot, 10)]
+    snapshot.close()
+    return found
+
+
+async def test_a_document_that_does_not_fit_refuses_a_version(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """With its table, id, field and reason; and the old version answers as before."""
+    async with serving(tmp_path) as on:
+        await call(on, "counters:add", name="a")
+
+        refused = await deploy(on, 2, schema=STRICT)
+
+        assert isinstance(refused, DeployRefused)
+        [problem] = refused.problems
+        assert (problem.kind, problem.table, problem.path) == ("document", "counters", "note")
+        assert problem.id in problem.text
+        assert "give it a default" in problem.text
+        assert await call(on, "counters:add", name="a") == [1.0] * 3
+        [row] = await rows(on)
+        assert (row["state"], row["problems"][0]["id"]) == ("refused", problem.id)
+
+
+async def test_a_document_that_comes_during_the_check_refuses_it_too(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even one that comes after the last look, as the writer looks once more."""
+    async with serving(tmp_path) as on:
+        deployer = on.backend.deployer
+        whole = type(deployer)._build
+
+        async def late(self: Any, candidate: Any) -> bool:
+            await call(on, "counters:add", name="late")
+            return await whole(self, candidate)
+
+        monkeypatch.setattr(type(deployer), "_build", late)
+
+        refused = await deploy(on, 2, schema=STRICT)
+
+        assert isinstance(refused, DeployRefused)
+        assert [problem.path for problem in refused.problems] == ["note"]
+        assert await call(on, "counters:add", name="a") == [1.0] * 3
+
+
+async def test_a_dry_run_checks_and_changes_nothing(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with serving(tmp_path) as on:
+        await call(on, "counters:add", name="a")
+
+        strict = DeployRequest(zipped(2, schema=STRICT), dry_run=True)
+        assert isinstance(await on.backend.deploy(strict), DeployRefused)
+        wider = DeployRequest(zipped(2, schema=WIDER), dry_run=True)
+        assert isinstance(await on.backend.deploy(wider), Checked)
+
+        assert await call(on, "counters:add", name="a") == [1.0] * 3
+
+
+@pytest.mark.parametrize("rows_from", [1, 10**9])
+async def test_a_new_field_and_index_are_there_for_old_documents_at_once(
+    autojump_clock: MockClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rows_from: int,
+) -> None:
+    """Whether the index is built beside, or in the switch."""
+    monkeypatch.setattr(build, "INLINE_ROWS", rows_from)
+    async with serving(tmp_path) as on:
+        for number in range(30):
+            await call(on, "counters:add", name=f"c{number:02}")
+
+        done = await deploy(on, 2, schema=WIDER, listed=LISTED)
+
+        assert isinstance(done, Deployed), done
+        await call(on, "counters:add", name="after")
+        found = result_of(await on.backend.query(Call("listed:by_note", {"note": "none"})))
+        assert sorted(found) == sorted([*(f"c{number:02}" for number in range(30)), "after"])
+        # And back, and forth again: what was written meanwhile is in it.
+        await deploy(on, 3)
+        await call(on, "counters:add", name="between")
+        await deploy(on, 4, schema=WIDER, listed=LISTED)
+        found = result_of(await on.backend.query(Call("listed:by_note", {"note": "none"})))
+        assert len(found) == 32
+
+
+async def test_writers_and_readers_go_on_while_an_index_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what they wrote is in it."""
+    monkeypatch.setattr(build, "INLINE_ROWS", 1)
+    monkeypatch.setattr("flow_backend.actors.deploying._BUILD_ROWS", 5)
+    async with serving(tmp_path) as on:
+        for number in range(40):
+            await call(on, "counters:add", name=f"c{number}")
+        written: list[str] = []
+        versions: list[float] = []
+        over = trio.Event()
+
+        async def write() -> None:
+            while not over.is_set():
+                name = f"w{len(written)}"
+                versions.append((await call(on, "counters:add", name=name))[0])
+                written.append(name)
+                await trio.sleep(0.003)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write)
+            done = await deploy(on, 2, schema=WIDER, listed=LISTED)
+            over.set()
+
+        assert isinstance(done, Deployed), done
+        assert len(written) >= 10, "they went on"
+        assert versions == sorted(versions)
+        found = result_of(await on.backend.query(Call("listed:by_note", {"note": "none"})))
+        assert sorted(found) == sorted([*(f"c{number}" for number in range(40)), *written])
+
+
+def _is_building(on: Stage) -> bool:
+    snapshot = on.backend.storage.open_snapshot()
+    try:
+        snapshot.begin()
+        return building_deployment(snapshot) is not None
+    finally:
+        snapshot.close()
+
+
+async def test_a_build_that_was_cut_off_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "INLINE_ROWS", 1)
+    monkeypatch.setattr("flow_backend.actors.deploying._BUILD_ROWS", 2)
+    async with serving(tmp_path) as on:
+        for number in range(30):
+            await call(on, "counters:add", name=f"c{number}")
+        with trio.CancelScope() as scope:  # As the end of the process would.
+            async with trio.open_nursery() as nursery:
+
+                async def cut() -> None:
+                    while not _is_building(on):  # noqa: ASYNC110  # Another's row says so.
+                        await trio.sleep(0.001)
+                    scope.cancel()
+
+                nursery.start_soon(cut)
+                await deploy(on, 2, schema=WIDER, listed=LISTED)
+        [row] = await rows(on)
+        assert row["state"] == "building"
+        await call(on, "counters:add", name="meanwhile")
+
+        done = await on.backend.deployer.resume()
+
+        assert isinstance(done, Deployed), done
+        found = result_of(await on.backend.query(Call("listed:by_note", {"note": "none"})))
+        assert len(found) == 31
+        [row] = await rows(on)
+        assert row["state"] == "active"
+        assert await on.backend.deployer.resume() is None
+
+
+async def test_a_new_table_can_be_written_and_watched(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    more = SCHEMA + '\n@document("notes")\nclass Note(Document):\n    text: str\n'
+    notes = """
+from flow_backend import MutationCtx, QueryCtx, mutation, query
+from app.schema import Note
+
+@mutation
+def put(ctx: MutationCtx, text: str) -> None:
+    ctx.db.insert(Note(text=text))
+
+@query
+def texts(ctx: QueryCtx) -> list[str]:
+    return [each.text for each in ctx.db.scan(Note)]
+"""
+    async with serving(tmp_path) as on:
+        assert isinstance(await deploy(on, 2, schema=more, notes=notes), Deployed)
+        await call(on, "notes:put", text="a")
+        assert result_of(await on.backend.query(Call("notes:texts", {}))) == ["a"]
+        assert TableName("notes") in on.backend.storage.tables
+
+
+async def test_the_check_in_a_process_finds_the_same(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database in memory cannot be read by another process: then it is checked here."""
+    monkeypatch.setattr(checking, "_PROCESS_FROM", 0)
+    async with serving(tmp_path) as on:
+        await call(on, "counters:add", name="a")
+        assert isinstance(await deploy(on, 2, schema=STRICT), DeployRefused)
