@@ -217,10 +217,11 @@ def texts(ctx: QueryCtx) -> list[str]:
 
 
 async def test_the_check_in_a_process_finds_the_same(
-    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A database in memory cannot be read by another process: then it is checked here."""
     monkeypatch.setattr(checking, "_PROCESS_FROM", 0)
     async with serving(tmp_path) as on:
         await call(on, "counters:add", name="a")
-        assert isinstance(await deploy(on, 2, schema=STRICT), DeployRefused)
+        refused = await deploy(on, 2, schema=STRICT)
+        assert isinstance(refused, DeployRefused)
+        assert [problem.path for problem in refused.problems] == ["note"]
