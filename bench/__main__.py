@@ -22,6 +22,7 @@ from bench import (
     intersections,
     jobs,
     moves,
+    saves,
     transfers,
     types,
 )
@@ -41,6 +42,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Options, Path], Section]]] = {
     "jobs": jobs.run,
     "clock": clock.run,
     "types": types.run,
+    "dev": saves.run,
 }
 PEERS: Final[Mapping[str, Callable[[Options, Path], Section]]] = {
     "peers-fanout": compare.run_fanout,

@@ -32,7 +32,7 @@ def new(name: str) -> None:
     if folder.exists():
         raise CommandError(f"{folder} exists already; nothing was changed. Choose another name.")
     try:
-        _make(folder, name, package)
+        make_app_folder(folder, name, package)
     except OSError as error:
         raise CommandError(f"{folder} cannot be made: {error}") from None
     print(f"Made {name}/: read its README.md, or just run")
@@ -59,8 +59,11 @@ def _package_of(name: str) -> str:
     return package
 
 
-def _make(folder: Path, name: str, package: str) -> None:
-    """Write the app's folder; it is there as a whole, or not at all."""
+def make_app_folder(folder: Path, name: str, package: str) -> None:
+    """Write the app's folder; it is there as a whole, or not at all.
+
+    Raises: OSError.
+    """
     # Only here: `flow --help` needs none of it.
     from flow_backend.cli.dev.checks import Checks
 

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import trio
@@ -102,7 +103,7 @@ class DevServer:
         run = partial(
             trio.run_process,
             self.command,
-            env={**os.environ, VARIABLE: variable_for(link, self.listening)},
+            env=_environment() | {VARIABLE: variable_for(link, self.listening)},
             pass_fds=handed,
             # Ctrl-C reaches it through this process only, and so once.
             process_group=0,
@@ -111,6 +112,12 @@ class DevServer:
             deliver_cancel=_stop,
         )
         await run(task_status=task_status)
+
+
+def _environment() -> dict[str, str]:
+    """Let the package in this folder come before an installed one of its name."""
+    paths = [str(Path.cwd()), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 async def _stop(process: trio.Process) -> None:
