@@ -1,9 +1,11 @@
 """Reads the source of a package before any of it runs: does it parse, and is all there it names?"""
 
 import ast
+import hashlib
 import importlib.util
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from operator import itemgetter
 from typing import Final, Literal, cast
 
@@ -44,16 +46,15 @@ def source_flaws(package: str, files: Mapping[str, bytes]) -> Sequence[Flaw]:
         if name is None:
             continue
         try:
-            tree = ast.parse(content, path)
+            modules[name] = _Module(path, name, _facts_of(path, content))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             flaws.append(_unparsed(path, error))
             # It has every name, so that no other file is blamed.
             modules[name] = _Module(path, name, None)
-            continue
-        modules[name] = _Module(path, name, tree)
+    _forget_other_files({module.facts for module in modules.values()})
     for module in modules.values():
-        if module.tree is not None and not _NOT_SERVED & {*module.name.split(".")[1:]}:
-            flaws += _Reading(package, module, modules).flaws()
+        if module.facts is not None and not _NOT_SERVED & {*module.name.split(".")[1:]}:
+            flaws += _Reading(package, module, module.facts, modules).flaws()
     return flaws
 
 
@@ -69,17 +70,115 @@ def _module_name(path: str) -> str | None:
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
+_Imports = tuple[tuple[ast.Import | ast.ImportFrom, bool], ...]
+
+
+@define(frozen=True, eq=False)
+class _Facts:
+    """What one file says, whatever stands in the others.
+
+    Attributes:
+        names: what the module may have after its import; None if that cannot be told.
+        imports: with each whether it may miss.
+        other_names: the names that are variables, parameters or functions somewhere in it.
+        uses: the attributes that it reads of imported names: name, attribute, line.
+    """
+
+    names: frozenset[str] | None
+    imports: _Imports
+    other_names: frozenset[str]
+    uses: tuple[tuple[str, str, int], ...]
+
+
+# Of the package that was read last: under flow dev the next one differs in a file, and to walk all
+# trees of a package of ten thousand lines takes half a second.
+_known_facts: Final[dict[tuple[str, bytes], _Facts]] = {}
+
+
+def _facts_of(path: str, content: bytes) -> _Facts:
+    """Read one file. Raises: what :func:`ast.parse` raises."""
+    key = path, hashlib.blake2b(content, digest_size=16).digest()
+    facts = _known_facts.get(key)
+    if facts is None:
+        tree = ast.parse(content, path)
+        imports = tuple(_imports(tree, forgiven=False))
+        nodes = list(ast.walk(tree))
+        imported = {
+            each.asname or each.name.partition(".")[0] for node, _ in imports for each in node.names
+        }
+        facts = _Facts(
+            _bound_names(tree, nodes),
+            imports,
+            frozenset(_other_names(nodes)),
+            tuple(_uses(nodes, imported)),
+        )
+        _known_facts[key] = facts
+    return facts
+
+
+def _forget_other_files(kept: AbstractSet[_Facts | None]) -> None:
+    for key in [key for key, facts in _known_facts.items() if facts not in kept]:
+        del _known_facts[key]
+
+
+def _imports(
+    node: ast.AST, *, forgiven: bool
+) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    for child in ast.iter_child_nodes(node):
+        match child:
+            case ast.Import() | ast.ImportFrom():
+                yield child, forgiven
+            case ast.Try(body=body) if _forgives(child):
+                for each in body:
+                    yield from _imports(ast.Module([each], []), forgiven=True)
+                rest = [*child.handlers, *child.orelse, *child.finalbody]
+                yield from _imports(ast.Module(cast("list[ast.stmt]", rest), []), forgiven=forgiven)
+            case ast.If(test=test, orelse=orelse) if _is_typing_only(test):
+                yield from _imports(ast.Module(orelse, []), forgiven=forgiven)
+            case ast.expr():
+                pass  # No statement stands in an expression.
+            case _:
+                yield from _imports(child, forgiven=forgiven)
+
+
+def _other_names(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        match node:
+            case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
+                yield name
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name
+            case ast.ClassDef(name=name) | ast.ExceptHandler(name=str(name)):
+                yield name
+            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                yield name
+            case _:
+                pass
+
+
+def _uses(nodes: Iterable[ast.AST], imported: AbstractSet[str]) -> Iterator[tuple[str, str, int]]:
+    for node in nodes:
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.ctx, ast.Load)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in imported
+        ):
+            yield node.value.id, node.attr, node.lineno
+
+
 @define(eq=False)
 class _Module:
-    """A file of the package; ``tree`` is None if it does not parse."""
+    """A file of the package; ``facts`` is None if it does not parse."""
 
     path: str
     name: str
-    tree: ast.Module | None
-    names: frozenset[str] | None = field(init=False)
+    facts: _Facts | None
 
-    def __attrs_post_init__(self) -> None:
-        self.names = None if self.tree is None else _bound_names(self.tree)
+    @property
+    def names(self) -> frozenset[str] | None:
+        """What it may have after its import; None if that cannot be told."""
+        return None if self.facts is None else self.facts.names
 
     @property
     def package(self) -> str:
@@ -87,7 +186,7 @@ class _Module:
         return self.name if self.path.endswith("/__init__.py") else self.name.rpartition(".")[0]
 
 
-def _bound_names(tree: ast.Module) -> frozenset[str] | None:
+def _bound_names(tree: ast.Module, nodes: Iterable[ast.AST]) -> frozenset[str] | None:
     """Give what a module may have after its import; None if that cannot be told."""
     names = set(_OWN)
     for node in _own_nodes(tree):
@@ -122,9 +221,7 @@ def _bound_names(tree: ast.Module) -> frozenset[str] | None:
             case _:
                 pass
     # A function may make a name of the module, too.
-    names |= {
-        name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names
-    }
+    names |= {name for node in nodes if isinstance(node, ast.Global) for name in node.names}
     return frozenset(names)
 
 
@@ -157,43 +254,27 @@ class _Reading:
 
     package: str
     module: _Module
+    facts: _Facts
     modules: Mapping[str, _Module]
     known: dict[str, _Module | None] = field(factory=dict[str, "_Module | None"])
     found: list[tuple[int, Flaw]] = field(factory=list[tuple[int, Flaw]])
 
     def flaws(self) -> Sequence[Flaw]:
-        assert self.module.tree is not None, self.module.path
-        self._imports(self.module.tree, forgiven=False)
-        self._forget_other_names(self.module.tree)
-        for node in ast.walk(self.module.tree):
-            if (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.ctx, ast.Load)
-                and isinstance(node.value, ast.Name)
-                and (of := self.known.get(node.value.id)) is not None
-            ):
-                self._check_name(of, node.attr, node.lineno)
+        for node, forgiven in self.facts.imports:
+            if isinstance(node, ast.ImportFrom):
+                self._import_from(node, forgiven=forgiven)
+            else:
+                for alias in node.names:
+                    self._import(alias, node.lineno, forgiven=forgiven)
+        # A name that is also something else is left alone.
+        for name in self.facts.other_names & self.known.keys():
+            self.known[name] = None
+        for name, attribute, line in self.facts.uses:
+            if (of := self.known.get(name)) is not None:
+                self._check_name(of, attribute, line)
         return [flaw for _, flaw in sorted(self.found, key=itemgetter(0))]
 
     # --- Imports ---------------------------------------------------------------------------------
-
-    def _imports(self, node: ast.AST, *, forgiven: bool) -> None:
-        for child in ast.iter_child_nodes(node):
-            match child:
-                case ast.Import(names=aliases):
-                    for alias in aliases:
-                        self._import(alias, child.lineno, forgiven=forgiven)
-                case ast.ImportFrom():
-                    self._import_from(child, forgiven=forgiven)
-                case ast.Try(body=body) if _forgives(child):
-                    for each in body:
-                        self._imports(ast.Module([each], []), forgiven=True)
-                    rest = [*child.handlers, *child.orelse, *child.finalbody]
-                    self._imports(ast.Module(cast("list[ast.stmt]", rest), []), forgiven=forgiven)
-                case ast.If(test=test, orelse=orelse) if _is_typing_only(test):
-                    self._imports(ast.Module(orelse, []), forgiven=forgiven)
-                case _:
-                    self._imports(child, forgiven=forgiven)
 
     def _import(self, alias: ast.alias, line: int, *, forgiven: bool) -> None:
         there = self._check_module(alias.name, line, forgiven=forgiven)
@@ -247,23 +328,6 @@ class _Reading:
         known = self.known.setdefault(name, module)
         if known is not module:
             self.known[name] = None
-
-    def _forget_other_names(self, tree: ast.Module) -> None:
-        """Leave a name alone that is also a variable, a parameter or a function somewhere."""
-        for node in ast.walk(tree):
-            match node:
-                case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
-                    pass
-                case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                    pass
-                case ast.ClassDef(name=name) | ast.ExceptHandler(name=str(name)):
-                    pass
-                case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
-                    pass
-                case _:
-                    continue
-            if name in self.known:
-                self.known[name] = None
 
     def _check_name(self, module: _Module, name: str, line: int) -> None:
         if module.names is None or name in module.names:
