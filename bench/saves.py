@@ -1,4 +1,4 @@
-"""Save to live: a file of an app is saved under flow dev, until an official client has the result."""
+"""Save to live: from a save under flow dev until an official client has the result."""
 
 import os
 import re
