@@ -273,6 +273,17 @@ class Backend:
         """Give a version, None if there is none of this number."""
         return await self.deployer.deployment(number)
 
+    def resume_deploy(self) -> None:
+        """Go on with the deploy whose indexes were being built when the server ended, if any."""
+
+        async def keep() -> None:
+            try:
+                await self.deployer.resume()
+            except Exception as error:
+                logger.warning("a deploy failed", error=shown(error))
+
+        self.supervisor.nursery.start_soon(keep, name="deploy")
+
     async def _begun(self, work: Callable[[Callable[[int], None]], Awaitable[DeployResult]]) -> int:
         """Start a deploy of its own: whoever asked may leave, and it goes on."""
         begun = Reply[int | Exception]()

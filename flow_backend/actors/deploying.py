@@ -30,6 +30,7 @@ from flow_backend.errors import AppDefinitionError, CheckFailed, Overloaded, Swi
 from flow_backend.functions.cron_steps import BoundCron, KeepCrons, bound_crons
 from flow_backend.functions.deployments import (
     AddDeployment,
+    BeginServing,
     ChangeDeployment,
     Fields,
     Problem,
@@ -207,6 +208,7 @@ class Deployer:
     folder: Path = Path()
     check: Callable[[App], Sequence[Problem]] = _nothing_wrong
     deploys: int = 0
+    _begins: BeginServing | None = None
     _turn: trio.Lock = field(factory=trio.Lock)
 
     def __attrs_post_init__(self) -> None:
@@ -279,6 +281,22 @@ class Deployer:
                 return await self._deploy(worker, request, package, number)
         finally:
             worker.close()
+
+    async def begin(self, step: BeginServing) -> None:
+        """Note which version serves from the start on; if the disk is full, before the next deploy.
+
+        The next start would find the same, so nobody has to wait for it.
+        """
+        self._begins = step
+        try:
+            await self._begin()
+        except Overloaded as error:
+            logger.warning("which version serves could not be noted yet", reason=str(error))
+
+    async def _begin(self) -> None:
+        if self._begins is not None:
+            await self._step("begin", self._begins)
+            self._begins = None
 
     def unload(self, version: AppVersion) -> None:
         """Forget a version that nobody uses any more."""
@@ -475,6 +493,7 @@ class Deployer:
     # --- Rows ------------------------------------------------------------------------------------
 
     async def _add(self, request: DeployRequest, package: Package) -> int:
+        await self._begin()
         step = AddDeployment(
             package.name,
             package.digest,

@@ -13,7 +13,6 @@ from flow_backend.actors.supervisor import ActorFailed
 from flow_backend.cli import exit_codes
 from flow_backend.cli.supervise import OPTION, supervise
 from flow_backend.errors import AppDefinitionError, StartError, StorageError, leaves
-from flow_backend.functions.registry import load_app
 from flow_backend.server.app import Server
 from flow_backend.server.config import Settings, settings_from
 from flow_backend.server.logs import configure_logs
@@ -108,7 +107,7 @@ def _serve(settings: Settings) -> None:
             parent.tell_ready()
         _announce(server)
 
-    trio.run(run_server, load_app(settings.app), settings, announce, parent, _leave)
+    trio.run(run_server, settings, announce, parent, _leave)
 
 
 def _leave(error: BaseException | None) -> NoReturn:

@@ -27,6 +27,8 @@ DEPLOYMENTS: Final = TableName(Deployment.__table__)
 PACKAGES_KEPT: Final = 100
 """So many versions can be brought back; of older ones only the row stays."""
 
+ROWS_KEPT: Final = 1_000
+_FORGET_EACH: Final = 10
 _MS_A_DAY: Final = 86_400_000
 
 Fields = Mapping[str, JsonValue]
@@ -124,20 +126,30 @@ class ChangeDeployment:
 
 
 @frozen
-class CloseOpen:
-    """Note at the start that what was under way when the server ended has failed.
+class BeginServing:
+    """Note at the start which version serves, and that what was under way has failed.
 
-    A version whose indexes were being built goes on: that may be the work of hours.
+    A version whose indexes were being built goes on, as that may be the work of hours; unless the
+    package on disk has become another one since: that came last.
+
+    Attributes:
+        new: the version itself, if it is one that the database does not know.
     """
+
+    number: int
+    new: AddDeployment | None
 
     def __call__(self, transaction: Transaction, run: Run) -> Done | Refused:
         """Do it; see :class:`flow_backend.functions.job_steps.Step`."""
         del run
         said = Problem("interrupted", "The server ended before this version was in force.")
-        for state in ("checking", "ready"):
+        for state in ("checking", "ready", *(() if self.new is None else ("building",))):
             for row in list(transaction.scan(_in_state(state))):
                 ended: Fields = {"state": "failed", "problems": [said.as_json()]}
                 transaction.replace(DEPLOYMENTS, row, {**fields_of(row), **ended})
+        if self.new is not None:
+            add_row(transaction, self.new, self.number)
+            activate(transaction, self.number)
         return Done(b"null")
 
 
@@ -149,6 +161,9 @@ def activate(transaction: Transaction, number: int) -> None:
     assert chosen is not None, number
     active: Fields = {"state": "active", "activated": transaction.now_ms}
     transaction.replace(DEPLOYMENTS, chosen, {**fields_of(chosen), **active})
+    # A watcher that pushes each save makes many.
+    for old in list(islice(_newest_first(transaction), ROWS_KEPT, ROWS_KEPT + _FORGET_EACH)):
+        transaction.delete(DEPLOYMENTS, old)
     served = (f for each in _newest_first(transaction) if is_served(f := fields_of(each)))
     transaction.drop_packages({str(each["digest"]) for each in islice(served, PACKAGES_KEPT)})
 

@@ -78,7 +78,7 @@ async def open_server(
     drain: Callable[[], Awaitable[None]] = _nothing_to_drain,
     listening: list[socket.socket] | None = None,
     gate: Gate | None = None,
-    router: Router | None = None,
+    router: Callable[[], Router] = Router,
     data: DataBackend | None = None,
 ) -> AsyncGenerator[Server]:
     """Serve a backend while the block runs; at its end the server stops gracefully.
@@ -86,7 +86,8 @@ async def open_server(
     ``drain`` returns when the backend has answered all that its sessions asked. ``listening`` are
     sockets that listen already; without them ``settings`` say where. ``gate`` is the one
     that the backend looks at; it is shut while the process has too much memory. ``router``
-    has the app's HTTP routes. ``data`` is the backend once more, if exports and imports are served.
+    gives the HTTP routes of the app as it serves now. ``data`` is the backend once more, if exports
+    and imports are served.
 
     Raises: StartError if the address cannot be had.
     """
@@ -96,7 +97,7 @@ async def open_server(
     transfers = None if data is None else Transfers(data, settings, memory.gate)
     more = [] if transfers is None else transfers.routes()
     app = build_http_app(backend, settings, counters, readiness, memory, files, router, more)
-    site = build_site_app(backend, settings, counters, router or Router())
+    site = build_site_app(backend, settings, counters, router)
     calls = DirectCalls(FunctionApi(backend, settings, memory.gate), settings, counters)
     http = HttpServer(app, calls, settings, site)
     if listening is None:

@@ -108,7 +108,7 @@ def build_http_app(
     readiness: Readiness,
     memory: MemoryWatch,
     web: WebFolder | None = None,
-    router: Router | None = None,
+    router: Callable[[], Router] = Router,
     more: Sequence[Route] = (),
 ) -> "ASGIFramework":
     """Put the endpoints of the main port together; ``more`` are those of exports and imports."""
@@ -121,7 +121,7 @@ def build_http_app(
         Route("/{path:path}", guarded(web or _running), methods=["GET", "HEAD"]),
     ]
     api = Cors(Starlette(routes=routes), settings.origins)
-    app_routes = AppRoutes(router or Router(), backend, settings, PREFIX)
+    app_routes = AppRoutes(router, backend, settings, PREFIX)
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         # Only there: a page of the web app answers each other path of its own, so that a route
@@ -133,7 +133,10 @@ def build_http_app(
 
 
 def build_site_app(
-    backend: BackendFacade, settings: Settings, counters: ServerCounters, router: Router
+    backend: BackendFacade,
+    settings: Settings,
+    counters: ServerCounters,
+    router: Callable[[], Router],
 ) -> "ASGIFramework":
     """Give what the site port serves: the app's routes alone."""
     routes = AppRoutes(router, backend, settings)

@@ -1,6 +1,6 @@
 """The app's HTTP routes: under ``/http`` at the main port, and at the site port without it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -48,7 +48,7 @@ class AppRoutes:
     Source: the HTTP API, "HTTP actions".
     """
 
-    router: Router
+    router: Callable[[], Router]
     backend: BackendFacade
     settings: Settings
     prefix: str = ""
@@ -56,13 +56,14 @@ class AppRoutes:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         path = scope["path"].removeprefix(self.prefix)
-        action = self.router.find(scope["method"], path)
+        router = self.router()
+        action = router.find(scope["method"], path)
         headers = _headers(scope["headers"])
         body = RequestBody(receive, self.settings, _has_body(headers))
         async with trio.open_nursery() as nursery:
             if action is None:
                 nursery.start_soon(body.discard)
-                await _not_found(self.router, path)(scope, receive, send)
+                await _not_found(router, path)(scope, receive, send)
             elif _declared(headers) > self.settings.http_request_bytes_max:
                 nursery.start_soon(body.discard)
                 error = too_large(self.settings.http_request_bytes_max)

@@ -6,9 +6,8 @@ import os
 import resource
 import signal
 import sys
-import time
 import traceback
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, NoReturn
@@ -17,23 +16,25 @@ import structlog
 import trio
 from attrs import frozen
 
-from flow_backend.actors.backend import VerifyAdmin
+from flow_backend.actors.backend import Backend, VerifyAdmin
 from flow_backend.actors.gate import Gate
 from flow_backend.actors.opening import open_backend
 from flow_backend.actors.session import Authenticated
 from flow_backend.auth.admin_keys import AdminKeys, new_key
-from flow_backend.auth.providers import CustomJwt
 from flow_backend.errors import AdminKeysError, StartError
-from flow_backend.functions.context import NOBODY, Caller
+from flow_backend.functions.context import NOBODY
+from flow_backend.functions.deployments import Problem
 from flow_backend.functions.limits import ThreadDeadlines
 from flow_backend.functions.registry import App
 from flow_backend.runtime import Runtime, SystemRuntime
 from flow_backend.server.app import Server, open_server
 from flow_backend.server.bounds import backend_settings
 from flow_backend.server.config import USAGE_EXIT_CODE, Settings, web_folder
+from flow_backend.server.first_version import VERSIONS, FirstVersion, FirstVersionChooser
 from flow_backend.server.frames import text_frame
 from flow_backend.server.local import announced_locally
 from flow_backend.server.parent import Parent
+from flow_backend.server.user_tokens import UserTokens
 from flow_backend.server.watchdog import armed, noting_calls
 from flow_backend.storage.base import Storage
 from flow_backend.storage.settings import StorageSettings
@@ -54,13 +55,12 @@ def _leave(error: BaseException | None) -> NoReturn:
 
 
 async def run_server(
-    app: App,
     settings: Settings,
     on_ready: Callable[[Server], None],
     parent: Parent | None = None,
     leave: Callable[[BaseException | None], NoReturn] = _leave,
 ) -> None:
-    """Serve an app until the first SIGTERM or SIGINT; a second one ends the process at once.
+    """Serve the app until the first SIGTERM or SIGINT; a second one ends the process at once.
 
     ``on_ready`` is called when clients may come. With a ``parent`` the server also stops when that
     has gone. ``leave`` ends the process, after the database is closed, if actions that cannot be
@@ -69,21 +69,22 @@ async def run_server(
     Raises: StartError, and nothing was changed then; AppDefinitionError; and, in a group, what
         ended the backend by itself.
     """
-    check_exposure(app, settings)
     _raise_file_limit()
     runtime, gate = SystemRuntime(), Gate()
     folder = Path(settings.data)
-    tables = tuple(app.schema.tables.values())
+    choose = FirstVersionChooser(settings.app, folder, lambda app: check_exposure(app, settings))
     storage = open_storage(
         folder,
-        tables,
+        choose,
         now_ns=runtime.now_ns,
         settings=StorageSettings(ballast_bytes=settings.ballast_bytes),
     )
     async with trio.open_nursery() as outside:
         error: BaseException | None = None
         try:
-            await _serve(app, settings, on_ready, parent, _Machine(runtime, gate, storage, outside))
+            assert choose.chosen is not None, "the database is open"
+            machine = _Machine(runtime, gate, storage, outside)
+            await _serve(choose.chosen, settings, on_ready, parent, machine)
         except BaseException as raised:
             error = raised
             raise
@@ -109,13 +110,13 @@ class _Machine:
 
 
 async def _serve(
-    app: App,
+    first: FirstVersion,
     settings: Settings,
     on_ready: Callable[[Server], None],
     parent: Parent | None,
     machine: _Machine,
 ) -> None:
-    folder = Path(settings.data)
+    folder, app = Path(settings.data), first.app
     async with trio.open_nursery() as nursery:
         stop = trio.Event()
         await nursery.start(_listen_to_signals, stop)
@@ -129,7 +130,6 @@ async def _serve(
             local_key, _ = new_key("local", machine.runtime.now_ns() / 1e6)
             keys = AdminKeys(folder, local_key)
             async with (
-                open_user_verifier(app, settings) as verify_user,
                 open_backend(
                     app,
                     machine.storage,
@@ -138,19 +138,22 @@ async def _serve(
                     deadlines=ThreadDeadlines(),
                     settings=backend_settings(settings),
                     gate=machine.gate,
-                    verify_user=verify_user,
                     verify_admin=admin_verifier(keys),
                     in_flight=in_flight,
                     outside=machine.outside,
+                    number=first.number,
+                    folder=folder / VERSIONS,
                 ) as backend,
+                open_user_verifier(backend, settings, machine.runtime),
+                noted(backend, first, settings),
                 open_server(
                     backend,
                     settings,
-                    web=app_web_folder(app, settings),
+                    web=web_folder(settings) or first.web,
                     drain=backend.stop,
                     listening=None if parent is None else parent.listening,
                     gate=machine.gate,
-                    router=app.router,
+                    router=lambda: backend.versions.newest.app.router,
                     data=backend,
                 ) as server,
             ):
@@ -166,6 +169,24 @@ async def _stop_without(parent: Parent, stop: trio.Event) -> None:
     await parent.wait_gone()
     log.warning("The supervisor has gone, so the server stops")
     stop.set()
+
+
+@asynccontextmanager
+async def noted(backend: Backend, first: FirstVersion, settings: Settings) -> AsyncGenerator[None]:
+    """Note in the database which version serves, before anybody is served."""
+
+    def check(app: App) -> Sequence[Problem]:
+        try:
+            check_exposure(app, settings)
+        except StartError as error:
+            return [Problem("auth", str(error))]
+        return []
+
+    backend.deployer.check = check
+    if first.begin is not None:
+        await backend.deployer.begin(first.begin)
+    backend.resume_deploy()
+    yield
 
 
 def check_exposure(app: App, settings: Settings) -> None:
@@ -191,39 +212,26 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def app_web_folder(app: App, settings: Settings) -> Path | None:
-    """Give the folder of the web app, None if there is none.
-
-    Raises: StartError if one was asked for that does not exist.
-    """
-    return web_folder(settings) or app.web
-
-
 VerifyUser = Callable[[str], Awaitable[Authenticated]]
 
 
 @asynccontextmanager
-async def open_user_verifier(app: App, settings: Settings) -> AsyncGenerator[VerifyUser | None]:
-    """Give what looks at users' tokens; None refuses them all."""
-    if not settings.auth or app.providers is None:
-        yield None if settings.auth else _nobody
+async def open_user_verifier(
+    backend: Backend, settings: Settings, runtime: Runtime
+) -> AsyncGenerator[None]:
+    """Let the backend look at users' tokens, by the providers of the version that serves."""
+    if not settings.auth:
+        backend.verify_user = _nobody
+        yield
         return
-    # Only where they are needed: they are slow to load, and read all the system's certificates.
-    import httpx
-
-    from flow_backend.auth.verify import TokenVerifier, http_fetch
-
-    for provider in app.providers:
-        if isinstance(provider, CustomJwt) and provider.caution is not None:
-            log.warning(provider.caution)
-    async with httpx.AsyncClient() as client:
-        verifier = TokenVerifier(app.providers, http_fetch(client), time.time)
-
-        async def verify(token: str) -> Authenticated:
-            verified = await verifier.verify(token)
-            return Authenticated(Caller(verified.identity), verified.expires_at)
-
-        yield verify
+    tokens = UserTokens(lambda: backend.versions.newest.app.providers, runtime)
+    backend.verify_user = tokens.verify
+    if (providers := backend.versions.newest.app.providers) is not None:
+        await tokens.prepare(providers)
+    try:
+        yield
+    finally:
+        await tokens.aclose()
 
 
 def admin_verifier(keys: AdminKeys) -> VerifyAdmin:

@@ -15,6 +15,7 @@ from flow_backend.storage.ballast import with_room
 from flow_backend.storage.base import TableName
 from flow_backend.storage.connection import Connection, close_connection, open_connection
 from flow_backend.storage.files import CANNOT_CREATE, Files
+from flow_backend.storage.read_only import ReadOnly
 from flow_backend.storage.settings import StorageSettings
 from flow_backend.storage.tables import StoredTable
 from flow_backend.storage.transaction import Clock
@@ -28,6 +29,9 @@ Opened = tuple[Connection, dict[TableName, StoredTable], Clock]
 """The write connection, the tables of the schema, and the clock's row."""
 
 
+Tables = Sequence[TableSpec] | Callable[[ReadOnly | None], Sequence[TableSpec]]
+
+
 class _State(NamedTuple):
     """What the file says of itself before it is changed; no format means that it is empty."""
 
@@ -36,9 +40,12 @@ class _State(NamedTuple):
 
 
 def open_database(
-    files: Files, specs: Sequence[TableSpec], now_ns: Callable[[], int], settings: StorageSettings
+    files: Files, specs: Tables, now_ns: Callable[[], int], settings: StorageSettings
 ) -> Opened:
     """Open the database and bring it to today's schema.
+
+    ``specs`` may be a function that says which schema that is, of what the database holds; None is
+    a new one.
 
     Raises: StartError if another process has it, it cannot be written, it is damaged or of a newer
         format, or its documents do not fit the schema; nothing was changed then.
@@ -57,7 +64,10 @@ def open_database(
         state = _read_state(connection)
         if state.format is not None and (left_log or not state.clean):
             _check_pages(connection, now_ns, settings.check_seconds)
-        tables, clock = with_room(files, lambda: _bring_up(opened, specs, state, now_ns))
+        if callable(specs):
+            specs = specs(None if state.format is None else ReadOnly(opened))
+        chosen = specs
+        tables, clock = with_room(files, lambda: _bring_up(opened, chosen, state, now_ns))
     except BaseException as error:
         if connection is not None:
             close_connection(connection, leave_log=True)

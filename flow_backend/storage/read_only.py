@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 import apsw
 
 from flow_backend.errors import CheckFailed
+from flow_backend.storage.packages import read_package
 from flow_backend.storage.scan import quote
 
 _BUSY_MS: Final = 5_000
@@ -22,6 +23,15 @@ class ReadOnly:
         """Give the id and the bytes of each document of a table, in the order of their rows."""
         rows = self._connection.execute(f"SELECT _id, _document FROM {quote(table)}")  # noqa: S608  # A quoted name.
         return cast("Iterator[tuple[str, bytes]]", rows)
+
+    def has_table(self, table: str) -> bool:
+        """Say whether the file has a table of this name."""
+        text = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?"
+        return bool(self._connection.execute(text, (table,)).fetchall())
+
+    def package(self, digest: str) -> bytes | None:
+        """Give the package of a deployed version, None if it is not there."""
+        return read_package(self._connection, digest)
 
     def log_position(self) -> int:
         """Give how far the commit log is; see :meth:`flow_backend.storage.base.Snapshot`."""

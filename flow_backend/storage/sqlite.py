@@ -14,7 +14,7 @@ from flow_backend.storage.base import Snapshot, Storage, TableName, Writer
 from flow_backend.storage.connection import Connection
 from flow_backend.storage.files import Files, SystemFiles
 from flow_backend.storage.history import SchemaHistory
-from flow_backend.storage.open import connect, open_database
+from flow_backend.storage.open import Tables, connect, open_database
 from flow_backend.storage.settings import DEFAULT_SETTINGS, StorageSettings
 from flow_backend.storage.snapshot import StoredSnapshot
 from flow_backend.storage.troubles import Troubles
@@ -25,13 +25,14 @@ _SHARED_MEMORY: Final = Path("/dev/shm")
 
 def open_storage(
     directory: Path,
-    tables: Sequence[TableSpec],
+    tables: Tables,
     *,
     now_ns: Callable[[], int],
     settings: StorageSettings = DEFAULT_SETTINGS,
 ) -> Storage:
     """Open the database in a directory, which is made if it is missing.
 
+    ``tables`` may be a function that gives them, of what the database holds (None if it is new).
     ``now_ns`` is the wall clock in ns since the epoch; it may jump.
 
     Raises: StartError, with the exit code for the process; nothing was changed then.
@@ -63,7 +64,7 @@ def open_memory_storage(
 
 def open_files(
     files: Files,
-    tables: Sequence[TableSpec],
+    tables: Tables,
     *,
     now_ns: Callable[[], int],
     settings: StorageSettings = DEFAULT_SETTINGS,

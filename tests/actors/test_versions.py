@@ -6,6 +6,7 @@ import weakref
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import orjson
@@ -24,8 +25,10 @@ from flow_backend.actors.messages import Call
 from flow_backend.functions.loader import load_version, loaded_versions, unload_version
 from flow_backend.functions.package import package_of, unpack, unzip_package, zip_package
 from flow_backend.storage.base import Done
-from flow_backend.testing.client import QueryOutcome
+from flow_backend.testing.client import QueryOutcome, SimClient
+from flow_backend.testing.sim import SimRuntime
 from tests.actors.stage import Stage, stage
+from tests.effort import cases
 
 SCHEMA = """
 from flow_backend import Document, Index, document
@@ -36,6 +39,8 @@ class Counter(Document):
     count: int
     by_name = Index("name")
 """
+
+WITH_COUNT = SCHEMA + '    by_count = Index("count")\n'
 
 COUNTERS = """
 import pytest
@@ -98,12 +103,14 @@ def zipped(number: int, **files: str) -> bytes:
 
 
 @asynccontextmanager
-async def serving(tmp_path: Path, **files: str) -> AsyncGenerator[Stage]:
+async def serving(
+    tmp_path: Path, runtime: SimRuntime | None = None, **files: str
+) -> AsyncGenerator[Stage]:
     """Serve version 1 of the app, and let versions be put in force."""
     unpack(unzip_package(zipped(1, **files)), tmp_path / "first")
     app = load_version(tmp_path / "first", "app", 1_000_000)
     try:
-        async with stage(app=app) as on:
+        async with stage(app=app, runtime=runtime) as on:
             on.backend.deployer.folder = tmp_path / "versions"
             yield on
     finally:
@@ -303,3 +310,88 @@ async def test_old_versions_leave_nothing_in_memory(
         assert len(app_modules()) == kept
         assert [each() is not None for each in seen] == [False] * 29 + [True]
         assert [each.name for each in (tmp_path / "versions").iterdir()] == ["30"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(cases(20)))
+async def test_no_call_mixes_versions_or_fails_under_load(
+    autojump_clock: MockClock, tmp_path: Path, seed: int
+) -> None:
+    """Mutations, queries, live ones, pinned ones and actions, while versions come and go."""
+    random = Random(seed)
+    runtime = SimRuntime(random, work_seconds_max=random.choice([0.0, 0.002, 0.02]))
+    async with serving(tmp_path, runtime) as on, trio.open_nursery() as nursery:
+        slow = {"counters:version", "counters:total", "counters:add"}
+        on.durations.slow = frozenset(path for path in slow if random.random() < 0.5)
+        at_work, added = [True], 0
+        # At which timestamp which version answered: afterwards it is known which was in force.
+        answered: list[tuple[int, float]] = []
+        began: list[tuple[int, int]] = [(0, 1)]
+
+        def look(client: SimClient) -> None:
+            for result in client.results.values():
+                assert not result.failed, result
+                if isinstance(result.value, list):
+                    assert is_one(result.value), result
+                    answered.append((client.version.ts, result.value[0]))  # type: ignore[arg-type]
+
+        async def write(client: SimClient) -> None:
+            nonlocal added
+            while at_work[0]:
+                request = client.mutate("counters:add", name=random.choice("abc"))
+                await request.settled.wait()
+                assert request.succeeded, request.answer
+                assert request.answer is not None
+                assert is_one(request.answer["result"]), request.answer
+                answered.append((request.ts, request.answer["result"][0]))
+                added += 1
+                await trio.sleep(random.random() * 0.02)
+
+        async def read() -> None:
+            while at_work[0]:
+                ts = await on.backend.pin_snapshot() if random.random() < 0.3 else None
+                await trio.sleep(random.random() * 0.05)
+                done = await on.backend.query(Call("counters:version", {}), at=ts)
+                assert is_one(result_of(done)), done
+                answered.append((done.ts, result_of(done)[0]))
+
+        async def act() -> None:
+            while at_work[0]:
+                seconds = random.random() * 0.3
+                done = await on.backend.act(Call("counters:slow", {"seconds": seconds}))
+                assert isinstance(done, Done), done
+                own, lazy, before, after = orjson.loads(done.result)
+                assert own == lazy
+                assert own <= before <= after
+
+        for _ in range(3):
+            client = on.client()
+            client.on_state = look
+            client.subscribe("counters:version")
+            client.subscribe("counters:total")
+            nursery.start_soon(write, client)
+        nursery.start_soon(read)
+        nursery.start_soon(act)
+        for number in range(2, 10):
+            await trio.sleep(random.random() * 0.3)
+            changed = {"schema": WITH_COUNT} if number % 3 == 0 else {}
+            done = await deploy(on, number, **changed)
+            assert isinstance(done, Deployed)
+            began.append((done.ts, number))
+        at_work[0] = False
+        await trio.sleep(1)
+        await on.rest()
+
+        for ts, version in answered:
+            assert version == max(number for from_ts, number in began if from_ts <= ts), ts
+        for client in on.clients:
+            assert client.results[0] == QueryOutcome([9.0] * 3)
+            assert client.results[1] == QueryOutcome(float(added))
+            assert client.connections == 1
+        await trio.sleep(6)  # Until no snapshot is pinned any more.
+        assert len(loaded_versions()) == 1 + 1  # The first was loaded by hand.
+        nursery.cancel_scope.cancel()
+
+
+def is_one(values: Any) -> bool:
+    return len(set(values)) == 1

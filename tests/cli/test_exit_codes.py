@@ -226,7 +226,7 @@ def test_b8_73_a_folder_that_cannot_be_written(unwritable: str, tmp_path: Path) 
 @pytest.mark.slow
 def test_b6_74_a_disk_that_fails(tmp_path: Path) -> None:
     server = notes(tmp_path / "data")
-    server.command = planted_command("fail_commit=2")
+    server.command = planted_command("fail_commit=3")
 
     with server.ended():
         server.start()

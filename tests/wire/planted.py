@@ -145,9 +145,12 @@ def fail_writer(_: str) -> None:
 
 
 def no_memory(_: str) -> None:
-    """Let SQLite have no memory for what is to be saved."""
+    """Let SQLite have no memory for what is to be saved, once the server has begun."""
+    real = StoredWriter._save
 
-    def save(_self: StoredWriter, _batch: object) -> None:
+    def save(self: StoredWriter, batch: Any) -> None:
+        if "_deployments" in batch.effects:
+            return real(self, batch)
         raise apsw.NoMemError("out of memory, planted")
 
     StoredWriter._save = save  # type: ignore[method-assign]
