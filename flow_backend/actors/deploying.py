@@ -1,5 +1,6 @@
 """Deploys: a package is loaded and checked beside what serves, and then takes its place at once."""
 
+import gc
 import shutil
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -301,7 +302,13 @@ class Deployer:
     def unload(self, version: AppVersion) -> None:
         """Forget a version that nobody uses any more."""
         unload_version(version.app.name, version.number)
-        shutil.rmtree(self._place(version.number), ignore_errors=True)
+        place, worker = self._place(version.number), self.runtime.worker("unload")
+        # What is in cycles, as all of a module is, would else stay for a long time: Python looks
+        # at objects that have grown old when there are a quarter more of them.
+        worker.submit(
+            lambda: shutil.rmtree(place, ignore_errors=True), lambda _: _collect_garbage()
+        )
+        worker.close()
 
     # --- The way of a package --------------------------------------------------------------------
 
@@ -541,6 +548,10 @@ class Deployer:
 
     def _seed(self) -> int:
         return self.runtime.random.getrandbits(64)
+
+
+def _collect_garbage() -> None:
+    gc.collect()
 
 
 @frozen

@@ -15,7 +15,7 @@ import trio
 from trio.testing import MockClock
 
 from flow_backend.actors.backend import Backend
-from flow_backend.actors.deploying import Deployed, DeployRequest
+from flow_backend.actors.deploying import Deployed, DeployRequest, RollbackRequest
 from flow_backend.actors.messages import Call
 from flow_backend.actors.opening import open_backend
 from flow_backend.errors import AppDefinitionError
@@ -146,7 +146,7 @@ async def test_what_came_last_serves(autojump_clock: MockClock, machine: Machine
     async with machine.life() as life:
         assert await life.add() == 3
         assert life.states()[0] == (3.0, "start", "active")
-        await life.backend.start_rollback(2)
+        await life.backend.start_rollback(RollbackRequest(to=2))
         await trio.sleep(1)
         assert await life.add() == 20
 

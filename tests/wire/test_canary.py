@@ -114,7 +114,7 @@ async def test_j11_a_secret_is_in_no_log_metric_or_file(tmp_path: Path) -> None:
     assert list(leaks(server)) == []
 
 
-@pytest.mark.parametrize("plant", ["refuse_commits", "die_after_commit=1"])
+@pytest.mark.parametrize("plant", ["refuse_commits", "die_after_commit=2"])
 async def test_j11_a_secret_is_in_no_log_when_work_fails(tmp_path: Path, plant: str) -> None:
     """Neither in the trace of a batch that failed, nor after a death."""
     server = ServerProcess("ledger_app", tmp_path / "data", APPS, command=planted_command(plant))
