@@ -225,7 +225,7 @@ class RunningApp:
         if identity is not None:
             self._identities[identity.key] = identity
             request.headers["authorization"] = f"Bearer {identity.key}"
-        routes = AppRoutes(self.prepared.app.router, self.backend, Settings())
+        routes = AppRoutes(lambda: self.prepared.app.router, self.backend, Settings())
         transport = httpx.ASGITransport(routes)
 
         async def ask() -> httpx.Response:
