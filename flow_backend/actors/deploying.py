@@ -2,7 +2,7 @@
 
 import gc
 import shutil
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -44,7 +44,7 @@ from flow_backend.functions.deployments import (
     number_of,
     version_before,
 )
-from flow_backend.functions.fit import Misfits, fields_to_check
+from flow_backend.functions.fit import FitCheck, Misfits, fields_to_check
 from flow_backend.functions.job_steps import Step
 from flow_backend.functions.loader import load_version, unload_version
 from flow_backend.functions.package import Package, unpack, unzip_package
@@ -58,11 +58,13 @@ from flow_backend.schema.system import DeploymentOrigin
 from flow_backend.schema.table import TableSpec
 from flow_backend.storage.base import (
     Done,
+    IndexBounds,
     Progress,
     Refused,
     Snapshot,
     Storage,
     Switched,
+    TableName,
     Transaction,
     Writer,
 )
@@ -164,6 +166,22 @@ class _DocumentCheck:
 
     check: DocumentCheck
     done: DocumentsChecked
+
+
+def _misfits_that_come_back(
+    transaction: Transaction, app: BoundApp, before: Collection[TableName]
+) -> Misfits:
+    """Check the documents of tables that had left the schema, and are in it again.
+
+    Those that were written by the class as it is now need no look.
+    """
+    found = Misfits()
+    for name, types in app.schema.types.items():
+        if TableName(name) not in before:
+            check = FitCheck.of(app, name, tuple(types))
+            rows = transaction.scan(IndexBounds(TableName(name)))
+            found.take(check.run((row[1], row[3]) for row in rows if not row[4]))
+    return found
 
 
 def _progress(doing: str, done: int, total: int) -> Fields:
@@ -466,12 +484,15 @@ class Deployer:
 
         late: list[Problem] = []
 
+        before = set(self.storage.tables)
+
         def record(transaction: Transaction) -> None:
+            rest = _misfits_that_come_back(transaction, candidate.bound, before)
             if check is not None:
-                rest = check.check.rest(transaction, check.done.position)
-                if rest.count:
-                    late.extend(_document_problems(rest))
-                    raise SwitchRefused("documents that were just written do not fit")
+                rest.take(check.check.rest(transaction, check.done.position))
+            if rest.count:
+                late.extend(_document_problems(rest))
+                raise SwitchRefused("documents that nobody had looked at do not fit")
             activate(transaction, candidate.number)
             kept = keep(transaction, lambda: Done(b"null"))
             assert isinstance(kept, Done), kept

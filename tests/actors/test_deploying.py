@@ -216,6 +216,33 @@ def texts(ctx: QueryCtx) -> list[str]:
         assert TableName("notes") in on.backend.storage.tables
 
 
+async def test_a_table_that_comes_back_is_checked_too(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """But for documents that its class has written as it is now."""
+    table = '\n@document("notes")\nclass Note(Document):\n    text: {}\n'
+    notes = """
+from flow_backend import MutationCtx, mutation
+from app.schema import Note
+
+@mutation
+def put(ctx: MutationCtx) -> None:
+    ctx.db.insert(Note(text="a"))
+"""
+    with_text, with_number = (SCHEMA + table.format(kind) for kind in ("str", "int"))
+    async with serving(tmp_path) as on:
+        assert isinstance(await deploy(on, 2, schema=with_text, notes=notes), Deployed)
+        await call(on, "notes:put")
+        assert isinstance(await deploy(on, 3), Deployed)
+
+        refused = await deploy(on, 4, schema=with_number)
+
+        assert isinstance(refused, DeployRefused)
+        assert [(each.table, each.path) for each in refused.problems] == [("notes", "text")]
+        assert isinstance(await deploy(on, 5, schema=with_text, notes=notes), Deployed)
+        await call(on, "notes:put")
+
+
 async def test_the_check_in_a_process_finds_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
