@@ -233,7 +233,8 @@ def put(ctx: MutationCtx) -> None:
     async with serving(tmp_path) as on:
         assert isinstance(await deploy(on, 2, schema=with_text, notes=notes), Deployed)
         await call(on, "notes:put")
-        assert isinstance(await deploy(on, 3), Deployed)
+        gone = DeployRequest(zipped(3), agreed=True)
+        assert isinstance(await on.backend.deploy(gone), Deployed)
 
         refused = await deploy(on, 4, schema=with_number)
 
