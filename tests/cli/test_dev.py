@@ -74,6 +74,12 @@ MISTAKES = [
     ("notes.py", "import Note", "import Note, Nowt", r"jotter/notes\.py:3: .*Nowt"),
     ("notes.py", "jotter.schema", "no_such", r"jotter/notes\.py:3: .*no_such"),
     ("notes.py", "text: str)", "text: set[str])", r"jotter/notes\.py:5: .*set\[str\].*list"),
+    (
+        "schema.py",
+        "text: str",
+        "text: str\n    size: int",
+        r"document \w+, size: .* required",
+    ),
     ("schema.py", "Document, ", "Document, Index, ", ""),
     ("schema.py", "    text: str", '    by_size = Index("size")', r"jotter/schema\.py:\d+: .*size"),
 ]
