@@ -28,6 +28,9 @@ PACKAGES_KEPT: Final = 100
 """So many versions can be brought back; of older ones only the row stays."""
 
 ROWS_KEPT: Final = 1_000
+DEV_KEPT: Final = 20
+"""Of what ``flow dev`` has pushed at each save, so many stay."""
+
 _FORGET_EACH: Final = 10
 _MS_A_DAY: Final = 86_400_000
 
@@ -161,11 +164,18 @@ def activate(transaction: Transaction, number: int) -> None:
     assert chosen is not None, number
     active: Fields = {"state": "active", "activated": transaction.now_ms}
     transaction.replace(DEPLOYMENTS, chosen, {**fields_of(chosen), **active})
-    # A watcher that pushes each save makes many.
-    for old in list(islice(_newest_first(transaction), ROWS_KEPT, ROWS_KEPT + _FORGET_EACH)):
-        transaction.delete(DEPLOYMENTS, old)
+    _forget_old(transaction)
     served = (f for each in _newest_first(transaction) if is_served(f := fields_of(each)))
     transaction.drop_packages({str(each["digest"]) for each in islice(served, PACKAGES_KEPT)})
+
+
+def _forget_old(transaction: Transaction) -> None:
+    """Delete the oldest rows, and those of old saves: there is one for each save."""
+    rows = list(islice(_newest_first(transaction), ROWS_KEPT + _FORGET_EACH))
+    saves = [row for row in rows[:ROWS_KEPT] if fields_of(row)["origin"] == "dev"]
+    for old in (*saves[DEV_KEPT:], *rows[ROWS_KEPT:]):
+        # What serves is never old: it came last, or was brought back by a row that did.
+        transaction.delete(DEPLOYMENTS, old)
 
 
 def is_served(fields: Fields) -> bool:

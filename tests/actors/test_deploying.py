@@ -8,6 +8,7 @@ import trio
 import trio.lowlevel
 from trio.testing import MockClock
 
+import flow_backend.functions.deployments
 from flow_backend.actors import checking
 from flow_backend.actors.deploying import Checked, Deployed, DeployRefused, DeployRequest
 from flow_backend.actors.messages import Call
@@ -253,3 +254,23 @@ async def test_the_check_in_a_process_finds_the_same(
         refused = await deploy(on, 2, schema=STRICT)
         assert isinstance(refused, DeployRefused)
         assert [problem.path for problem in refused.problems] == ["note"]
+
+
+async def test_of_old_saves_only_the_last_stay(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever works all day saves hundreds of times; what was deployed can be brought back."""
+    monkeypatch.setattr(flow_backend.functions.deployments, "DEV_KEPT", 2)
+    async with serving(tmp_path) as on:
+        await deploy(on, 2)
+        for number in range(3, 7):
+            saved = DeployRequest(zipped(number), origin="dev")
+            assert isinstance(await on.backend.deploy(saved), Deployed)
+        refused = DeployRequest(zipped(7, counters="def"), origin="dev")
+        assert isinstance(await on.backend.deploy(refused), DeployRefused)
+        assert [row["number"] for row in await rows(on)] == [6, 5, 4, 1]
+
+        await on.backend.deploy(DeployRequest(zipped(8), origin="dev"))
+
+        states = {row["number"]: row["state"] for row in await rows(on)}
+        assert states == {7: "active", 6: "refused", 1: "past"}
