@@ -9,6 +9,7 @@ from flow_backend.auth.webhooks import sign_webhook, verify_webhook
 from flow_backend.errors import AppError, RequestBodyError, WebhookRejected
 from flow_backend.functions.context import ActionCtx, MutationCtx, QueryCtx
 from flow_backend.functions.crons import Crons
+from flow_backend.functions.env import Environment
 from flow_backend.functions.function import (
     action,
     internal_action,
@@ -37,6 +38,7 @@ __all__ = [
     "Date",
     "Deployment",
     "Document",
+    "Environment",
     "HttpRequest",
     "HttpResponse",
     "Id",

@@ -193,6 +193,12 @@ class DocumentError(FunctionError):
     code = "DocumentError"
 
 
+class InvalidEnvironment(FunctionError):
+    """An environment variable is missing, of another type than the app declares, or too large."""
+
+    code = "InvalidEnvironment"
+
+
 class StillReferenced(FunctionError):
     """A document cannot be deleted, since another one refers to it by a reference that restricts.
 

@@ -15,6 +15,7 @@ from flow_backend.actors.deploying import (
     DeployResult,
     RollbackRequest,
 )
+from flow_backend.actors.environment import EnvironmentKeeper
 from flow_backend.actors.gate import Gate
 from flow_backend.actors.jobs import JobActor
 from flow_backend.actors.mailbox import Mailbox, Reply
@@ -283,6 +284,26 @@ class Backend:
                 logger.warning("a deploy failed", error=shown(error))
 
         self.supervisor.nursery.start_soon(keep, name="deploy")
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The environment variables that the app has now."""
+        return self.versions.newest.runner.env
+
+    async def set_env(self, changes: Mapping[str, str | None]) -> None:
+        """Set environment variables; None takes one away. Live queries are run again.
+
+        Raises: InvalidEnvironment, Overloaded; nothing has changed then.
+        """
+        self.gate.check()
+        deployer = self.deployer
+        keeper = EnvironmentKeeper(
+            mutations=deployer.mutations,
+            versions=self.versions,
+            runtime=self.runtime,
+            turn=deployer.turn,
+        )
+        await keeper.change(changes)
 
     async def _begun(self, work: Callable[[Callable[[int], None]], Awaitable[DeployResult]]) -> int:
         """Start a deploy of its own: whoever asked may leave, and it goes on."""

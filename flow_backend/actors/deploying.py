@@ -44,6 +44,7 @@ from flow_backend.functions.deployments import (
     number_of,
     version_before,
 )
+from flow_backend.functions.env import env_problems
 from flow_backend.functions.fit import FitCheck, Misfits, fields_to_check
 from flow_backend.functions.job_steps import Step
 from flow_backend.functions.loader import load_version, unload_version
@@ -217,6 +218,7 @@ class Deployer:
     Attributes:
         folder: where versions are unpacked, each below its number.
         check: what the server says about a version before it may serve.
+        turn: whoever changes what is in force has it.
     """
 
     mutations: Put[MutationMessage]
@@ -228,7 +230,7 @@ class Deployer:
     check: Callable[[App], Sequence[Problem]] = _nothing_wrong
     deploys: int = 0
     _begins: BeginServing | None = None
-    _turn: trio.Lock = field(factory=trio.Lock)
+    turn: trio.Lock = field(factory=trio.Lock)
 
     def __attrs_post_init__(self) -> None:
         self.versions.on_forgotten = self.unload
@@ -244,7 +246,7 @@ class Deployer:
         worker = self.runtime.worker("deploy")
         try:
             package = await worker.run(lambda: unzip_package(request.zipped, request.package))
-            async with self._turn:
+            async with self.turn:
                 number = await self._add(request, package)
                 on_number(number)
                 return await self._deploy(worker, request, package, number)
@@ -289,7 +291,7 @@ class Deployer:
         """
         worker = self.runtime.worker("deploy")
         try:
-            async with self._turn:
+            async with self.turn:
                 zipped, fields = await worker.run(lambda: self._reading(_find_building))
                 if fields is None or zipped is None:
                     return None
@@ -319,6 +321,8 @@ class Deployer:
 
     def unload(self, version: AppVersion) -> None:
         """Forget a version that nobody uses any more."""
+        if self.versions.has(version.number):
+            return  # It is in force with another environment.
         unload_version(version.app.name, version.number)
         place, worker = self._place(version.number), self.runtime.worker("unload")
         # What is in cycles, as all of a module is, would else stay for a long time: Python looks
@@ -376,9 +380,14 @@ class Deployer:
             crons = bound_crons(bound)
         except AppDefinitionError as error:
             raise _Problems([Problem("code", str(error))]) from error
-        if problems := self.check(app):
+        problems = [*self.check(app), *self._check_env(app)]
+        if problems:
             raise _Problems(problems)
         return _Candidate(number, bound, crons)
+
+    def _check_env(self, app: App) -> Sequence[Problem]:
+        found = env_problems(app.env, self.versions.newest.runner.env)
+        return [Problem("environment", text) for text in found]
 
     async def _plan(self, worker: Worker, candidate: _Candidate) -> Sequence[Problem]:
         """Note what the version changes; give what somebody must agree to."""

@@ -2,10 +2,12 @@
 
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 
+import structlog
 import trio
 from attrs import frozen
 
@@ -34,6 +36,8 @@ from flow_backend.actors.supervisor import Supervisor
 from flow_backend.actors.table import TableActor
 from flow_backend.actors.wall_timer import WallTimer
 from flow_backend.functions.cron_steps import bound_crons, has_crons
+from flow_backend.functions.env import env_problems
+from flow_backend.functions.env_rows import read_env
 from flow_backend.functions.in_flight import InFlight, Unnoted
 from flow_backend.functions.limits import Deadlines
 from flow_backend.functions.outgoing import Outgoing
@@ -42,6 +46,8 @@ from flow_backend.functions.runner import Runner
 from flow_backend.functions.versions import AppVersion, Versions
 from flow_backend.runtime import Runtime, Worker, ms_of
 from flow_backend.storage.base import Snapshot, Storage
+
+logger = structlog.get_logger()
 
 
 @asynccontextmanager
@@ -74,6 +80,9 @@ async def open_backend(
     # Made by the first deploy, if one comes.
     temporary = Path(tempfile.gettempdir(), f"flow-versions-{runtime.random.getrandbits(64):x}")
     runner = _runner(app, storage, runtime, deadlines, settings, in_flight)
+    for problem in env_problems(app.env, runner.env):
+        # An admin can only mend it while the server runs.
+        logger.error("the app cannot run as it should", problem=problem)
     crons = bound_crons(runner.app)
     versions = Versions(AppVersion(number, runner, crons))
     pool = open_pool(storage, versions, runtime, Durations(), settings.readers)
@@ -130,13 +139,21 @@ def _runner(
         deadlines=deadlines,
         now_ms=lambda: ms_of(runtime.now_ns()),
         seed=lambda: runtime.random.getrandbits(64),
-        env=settings.env,
+        env=MappingProxyType({**settings.env, **_stored_env(storage)}),
         redact=settings.redact,
         stopwatch=runtime.stopwatch,
         in_flight=in_flight or Unnoted(),
         outgoing=Outgoing(settings.outgoing_allow),
         threads=trio.CapacityLimiter(settings.action_threads),
     )
+
+
+def _stored_env(storage: Storage) -> Mapping[str, str]:
+    snapshot = storage.open_snapshot()
+    try:
+        return read_env(snapshot)
+    finally:
+        snapshot.close()
 
 
 @frozen

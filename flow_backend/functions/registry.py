@@ -21,6 +21,7 @@ from flow_backend.errors import (
     UnknownFunction,
 )
 from flow_backend.functions.crons import Cron, Crons
+from flow_backend.functions.env import Environment, variables_of
 from flow_backend.functions.function import Function, Kind
 from flow_backend.functions.http import HttpAction, Router
 from flow_backend.functions.scheduler import SYSTEM_FUNCTIONS
@@ -51,6 +52,7 @@ class App:
         web: the folder of its web client, if it has one.
         router: its HTTP routes.
         crons: what it does again and again, by name.
+        env: the environment variables that it declares, if it has an ``env.py``.
     """
 
     name: str
@@ -60,6 +62,7 @@ class App:
     web: Path | None = None
     router: Router = field(factory=Router)
     crons: Mapping[str, Cron] = field(factory=dict[str, Cron])
+    env: type[Environment] | None = None
 
     def bind(self, table_numbers: Mapping[str, int]) -> "BoundApp":
         """Compile the app for a database, whose ids carry these table numbers.
@@ -188,6 +191,7 @@ def collect_app(package: str, name: str, modules: Mapping[str, ModuleType]) -> A
         web if web.is_dir() else None,
         _router(name, modules),
         _crons(modules, name),
+        _environment(modules, name),
     )
 
 
@@ -198,6 +202,7 @@ def make_app(
     providers: Sequence[AuthProvider] | None = None,
     routes: Mapping[str, HttpAction] | None = None,
     crons: Crons | None = None,
+    env: type[Environment] | None = None,
 ) -> App:
     """Make an app of parts that stand in no package; functions and routes are by path."""
     for path, function in functions.items():
@@ -207,7 +212,7 @@ def make_app(
         route.path = path
         router.add(route)
     schema, declared = build_schema(documents), crons.declared if crons is not None else {}
-    return App(name, schema, dict(functions), providers, router=router, crons=declared)
+    return App(name, schema, dict(functions), providers, router=router, crons=declared, env=env)
 
 
 def _import_all(package: str) -> dict[str, ModuleType]:
@@ -352,6 +357,26 @@ def _crons(modules: Mapping[str, ModuleType], package: str) -> Mapping[str, Cron
             'crons.daily("name", at="09:00", run=function) for each'
         )
     return crons.declared
+
+
+def _environment(modules: Mapping[str, ModuleType], package: str) -> type[Environment] | None:
+    module = modules.get(f"{package}.env")
+    if module is None:
+        return None
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Environment)
+        and value.__module__ == module.__name__
+    ]
+    if len(found) != 1:
+        raise AppDefinitionError(
+            f"{_file_of(module)}: env.py declares one class, such as class Env(Environment), with "
+            f"an annotation for each variable; it has {len(found)}"
+        )
+    variables_of(found[0])
+    return found[0]
 
 
 def _file_of(module: ModuleType) -> str:

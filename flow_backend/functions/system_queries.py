@@ -11,7 +11,7 @@ import attrs
 from flow_backend.errors import InvalidArguments
 from flow_backend.functions.function import Function, Query
 from flow_backend.schema.pages import Page, PaginationOptions
-from flow_backend.schema.system import Export, Import
+from flow_backend.schema.system import EnvironmentVariable, Export, Import
 
 if TYPE_CHECKING:
     from flow_backend.functions.database import Database
@@ -76,6 +76,17 @@ def _imports(ctx: _Ctx) -> list[Import]:
     return ctx.db.scan(Import).desc().collect()
 
 
+def _variables(ctx: _Ctx) -> list[dict[str, str]]:
+    """Give the environment variables by name."""
+    found = {each.name: each.value for each in ctx.db.scan(EnvironmentVariable)}
+    return [{"name": name, "value": value} for name, value in sorted(found.items())]
+
+
+def _variable(ctx: _Ctx, name: str) -> dict[str, str] | None:
+    """Give one environment variable, None if it is not set."""
+    return next((each for each in _variables(ctx) if each["name"] == name), None)
+
+
 def _query(name: str, call: Any) -> Query[..., Any]:
     return Query(call, name, internal=True)
 
@@ -83,6 +94,8 @@ def _query(name: str, call: Any) -> Query[..., Any]:
 SYSTEM_QUERIES: Final[Mapping[str, Function[..., Any]]] = {
     "_system/cli/tables:default": _query("default", _tables),
     "_system/cli/tableData:default": _query("default", _table_data),
+    "_system/cli/queryEnvironmentVariables:default": _query("default", _variables),
+    "_system/cli/queryEnvironmentVariables:get": _query("get", _variable),
     "_system/cli/modules:apiSpec": _query("apiSpec", _api_spec),
     "_system/cli/exports:getLatest": _query("getLatest", _latest_export),
     "_system/cli/queryImport:default": _query("default", _import),

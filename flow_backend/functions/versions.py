@@ -74,6 +74,10 @@ class Versions:
                 return version
         raise AssertionError((ts, [each.from_ts for each in self._older], self.newest.from_ts))
 
+    def has(self, number: int) -> bool:
+        """Say whether a version of this number is in memory, with whichever environment."""
+        return any(each.number == number for each in (self.newest, *self._older))
+
     @contextmanager
     def using(self, version: AppVersion) -> Generator[AppVersion]:
         """Keep a version in memory while the block runs."""

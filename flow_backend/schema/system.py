@@ -131,6 +131,14 @@ class Deployment(Document):
     by_state = Index("state")
 
 
+@document("_environment_variables")
+class EnvironmentVariable(Document):
+    """A variable of the app's environment, as ``ctx.env`` has it."""
+
+    name: str
+    value: str
+
+
 ExportState = Literal["requested", "in_progress", "completed", "failed"]
 
 
@@ -195,6 +203,7 @@ SYSTEM_DOCUMENTS: Final[tuple[type[Document], ...]] = (
     ScheduledFunction,
     CronJob,
     Deployment,
+    EnvironmentVariable,
     Export,
     Import,
 )

@@ -62,6 +62,18 @@ class BackendFacade(Protocol):
         """
         ...
 
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The environment variables that the app has now."""
+        ...
+
+    async def set_env(self, changes: Mapping[str, str | None]) -> None:
+        """Set environment variables; None takes one away.
+
+        Raises: InvalidEnvironment, Overloaded.
+        """
+        ...
+
     async def deployments(self, most: int, *, served: bool) -> Sequence[Fields]:
         """Give the newest versions, newest first; those that served, or all."""
         ...

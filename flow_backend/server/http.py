@@ -17,6 +17,7 @@ from flow_backend.server.calls import FunctionApi, guarded, refuse
 from flow_backend.server.config import Settings
 from flow_backend.server.core import BackendFacade
 from flow_backend.server.deploy import DeployApi
+from flow_backend.server.environment import EnvironmentApi
 from flow_backend.server.handshake import origin_allowed
 from flow_backend.server.memory import MemoryWatch
 from flow_backend.server.metrics import CONTENT_TYPE, ServerCounters, render
@@ -114,6 +115,7 @@ def build_http_app(
     """Put the endpoints of the main port together; ``more`` are those of exports and imports."""
     calls = FunctionApi(backend, settings, memory.gate)
     routes = calls.routes() + AdminApi(calls).routes() + DeployApi(calls).routes()
+    routes += EnvironmentApi(calls).routes()
     routes += Meta(backend, settings, counters, readiness, memory).routes()
     routes += [
         *more,

@@ -207,6 +207,17 @@ class TestApp(Calls):
         )
         return Calls(self._running, identity)
 
+    def set_env(self, **variables: str | None) -> None:
+        """Set environment variables, as ``flow env set`` does; None takes one away.
+
+        Raises: InvalidEnvironment if the app declares otherwise.
+        """
+        self._running.loop.run(lambda: self._running.backend.set_env(variables))
+
+    def function(self, path: str) -> Any:
+        """Give a function by its path, to be called as the server's own code calls it."""
+        return self._running.backend.mutation.runner.app.function(path, internal=True)
+
     # --- Time ------------------------------------------------------------------------------------
 
     @property
