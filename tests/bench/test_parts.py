@@ -81,3 +81,17 @@ def test_mutations_go_on_beside_actions_that_hang(tmp_path: Path) -> None:
     rows = {row["what"]: row["Flow"] for row in _run("clock", tmp_path)["rows"]}
 
     assert rows["a mutation beside 50 actions that hang: p50 ms"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.node
+def test_saves_reach_an_official_client_and_the_types(tmp_path: Path) -> None:
+    why = missing()
+    if why is not None:
+        pytest.skip(why)
+
+    [row] = _run("dev", tmp_path)["rows"]
+
+    assert row["saves"] == 2
+    assert row["in a client: median"] > 0
+    assert row["types: median"] > 0

@@ -1,6 +1,7 @@
 """What ``flow dev`` does: it runs the parts, and brings each save to the server."""
 
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ from flow_backend.functions.package import Package, read_package_folder
 
 T = TypeVar("T")
 
+_TELL_SECONDS: Final = 2.0
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -111,10 +113,11 @@ class DevLoop:
     async def _bring(self, package: Package) -> None:
         """Push a package; the types are made meanwhile, on another core."""
         began = trio.current_time()
+        patience = _Patience(self.screen, time.monotonic())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._make_types)
             try:
-                result = await _in_thread(lambda: self.pushes.push(package))
+                result = await _in_thread(lambda: self.pushes.push(package, patience.tell))
             except CommandError as error:
                 self._seen = None  # It never came to a version: the next look tries again.
                 self.screen.bad(f"It could not be pushed: {error.message}")
@@ -145,6 +148,20 @@ class DevLoop:
     def _tell_types(self, written: list[str]) -> None:
         if written:
             self.screen.plain(f"types: {', '.join(written)} in {self.checks.types}")
+
+
+@define
+class _Patience:
+    """Shows where a push stands, now and then."""
+
+    screen: Screen
+    told_at: float
+
+    def tell(self, text: str) -> None:
+        """Hear where it stands; called from the push's thread, many times a second."""
+        if time.monotonic() - self.told_at > _TELL_SECONDS:
+            self.told_at = time.monotonic()
+            self.screen.plain(f"{text} …")
 
 
 async def _until_a_signal(scope: trio.CancelScope) -> None:

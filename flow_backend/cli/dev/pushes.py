@@ -1,13 +1,13 @@
 """Sends what was saved to the running server, and says what became of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from attrs import define, field, frozen
 
 from flow_backend.cli.target import AdminClient, CommandError, Target, find_target
-from flow_backend.deploy.plan_text import problem_lines
+from flow_backend.deploy.plan_text import problem_lines, progress_text
 from flow_backend.deploy.push import follow
 from flow_backend.functions.package import Package, zip_package
 
@@ -57,8 +57,12 @@ class Pushes:
             self._client.__exit__(None, None, None)
             self._client = None
 
-    def push(self, package: Package) -> Live | NotLive | None:
+    def push(self, package: Package, told: Callable[[str], None]) -> Live | NotLive | None:
         """Put a package in force; None if it is what serves.
+
+        Args:
+            package: what was saved.
+            told: hears where it stands, in words, while it takes long: an index may be built.
 
         Raises: CommandError if the server cannot be asked.
         """
@@ -68,7 +72,9 @@ class Pushes:
             raise CommandError("The server is not ready")
         asked = {"origin": "dev", "package": package.name}
         begun = self._client.post("/api/flow/deploy", zip_package(package), **asked)
-        deployment = follow(self._client, begun["number"], False, lambda _: None)
+        deployment = follow(
+            self._client, begun["number"], False, lambda each: told(progress_text(each))
+        )
         if deployment["state"] in {"active", "past"}:
             self._digest = package.digest
             return Live(begun["number"], changes_text(deployment["summary"]))
