@@ -23,6 +23,9 @@ pytestmark = [
 ]
 PATIENCE_SECONDS = 900.0
 GROWTH_MAX = 1.10
+FILLERS = 600
+FILLER_CHARACTERS = 100_000
+"""The writer's cache of pages grows to its 32 MiB with whatever is written: first it is filled."""
 
 SCHEMA = """
 from flow_backend import Document, Index, document
@@ -34,6 +37,11 @@ class Counter(Document):
 {fields}
     by_name = Index("name")
 {indexes}
+
+@document("fillers")
+class Filler(Document):
+    text: str
+
 {tables}
 """
 FIELD = '    note: str = "none"\n    rank: float | None = None'
@@ -42,7 +50,7 @@ TABLE = '@document("notes")\nclass Note(Document):\n    text: str\n'
 COUNTERS = """
 from attrs import frozen
 from flow_backend import MutationCtx, QueryCtx, mutation, query
-from small_app.schema import Counter
+from small_app.schema import Counter, Filler
 from small_app.version import VERSION
 
 @frozen
@@ -72,6 +80,10 @@ def add(ctx: MutationCtx, name: str) -> Seen:
     else:
         ctx.db.patch(found.id, count=count)
     return Seen(everywhere(ctx), count)
+
+@mutation
+def fill(ctx: MutationCtx, text: str) -> None:
+    ctx.db.insert(Filler(text=text))
 
 def everywhere(ctx: QueryCtx | MutationCtx) -> list[int]:
     from small_app import version
@@ -153,6 +165,8 @@ def test_deploys_and_rollbacks_that_no_client_notices(tmp_path: Path) -> None:
     with serving(tmp_path, "--data", str(tmp_path / "data")) as served:
         served.wait_ready()
         target = find_target(None, None, str(tmp_path / "data"))
+        for _ in range(FILLERS if FULL else 0):
+            served.call("mutation", "counters:fill", text="x" * FILLER_CHARACTERS)
         with at_work(served, clients) as process, target.client() as admin:
             memory: list[int] = []
             took: list[float] = []
