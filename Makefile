@@ -8,7 +8,7 @@ STAMPS := .stamps
 WEB    := flow/web/index.html
 WEB_SOURCES := $(shell find flow_web -path flow_web/node_modules -prune -o -type f -print 2>/dev/null)
 
-.PHONY: serve test bench bench-peers check soak fuzz setup web web-test types clean
+.PHONY: serve test bench bench-peers check soak fuzz setup web web-test types clean reference
 
 serve: setup web
 	$(BIN)/flow serve $(ARGS)
@@ -31,6 +31,10 @@ soak: setup
 fuzz: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[fuzz]'
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+# The API reference, from the docstrings.
+reference: setup
+	$(BIN)/python -m tests.architecture.reference
 
 # Quick enough to run before every commit.
 check: setup
