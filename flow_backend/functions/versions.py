@@ -111,6 +111,11 @@ class Versions:
             self._changing.set()
             self._changing = None
 
+    @property
+    def is_changing(self) -> bool:
+        """Whether the newest may be another on disk than here."""
+        return self._changing is not None
+
     async def wait_settled(self) -> None:
         """Wait until what a new snapshot reads has a version here: some milliseconds at most."""
         while self._changing is not None:

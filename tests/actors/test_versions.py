@@ -3,7 +3,7 @@
 import gc
 import sys
 import weakref
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import pytest
 import trio
+from attrs import define, field
 from trio.testing import MockClock
 
 from flow_backend.actors.deploying import (
@@ -24,6 +25,7 @@ from flow_backend.actors.deploying import (
 from flow_backend.actors.messages import Call
 from flow_backend.functions.loader import load_version, loaded_versions, unload_version
 from flow_backend.functions.package import package_of, unpack, unzip_package, zip_package
+from flow_backend.runtime import Finished, wait_for
 from flow_backend.storage.base import Done
 from flow_backend.testing.client import QueryOutcome, SimClient
 from flow_backend.testing.sim import SimRuntime
@@ -395,3 +397,80 @@ async def test_no_call_mixes_versions_or_fails_under_load(
 
 def is_one(values: Any) -> bool:
     return len(set(values)) == 1
+
+
+@define(eq=False)
+class HeldWorker:
+    """A worker whose work is done at once, and told when the test lets it."""
+
+    real: Any
+    holds: Callable[[], bool]
+    told: list[Callable[[], None]] = field(factory=list[Callable[[], None]])
+
+    def submit(self, work: Callable[[], Any], done: Callable[[Finished[Any]], None]) -> None:
+        holds = self.holds()
+        finished = Finished(value=work())
+        if holds:
+            self.told.append(lambda: done(finished))
+        else:
+            done(finished)
+
+    async def run(self, work: Callable[[], Any]) -> Any:
+        return await wait_for(self, work) if self.holds() else await self.real.run(work)
+
+    def close(self) -> None:
+        self.real.close()
+
+    def let_go(self) -> None:
+        while self.told:
+            self.told.pop()()
+
+
+async def test_a_live_query_that_ran_across_the_switch_is_run_again(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with serving(tmp_path) as on:
+        # It reads nothing, so that no table could tell that it is another.
+        on.durations.slow = frozenset({"counters:inner"})
+        client = on.client()
+        held = [HeldWorker(each.worker, lambda: True) for each in on.backend.pool.workers]
+        for each, worker in zip(on.backend.pool.workers, held, strict=True):
+            each.worker = worker
+        version = client.subscribe("counters:inner")
+        await on.rest()
+        assert sum(len(worker.told) for worker in held) == 1, "it runs"
+
+        await deploy(on, 2)
+        for worker in held:
+            worker.holds = lambda: False
+            worker.let_go()
+        await on.rest()
+
+        assert client.results[version] == QueryOutcome(2.0)
+
+
+async def test_nobody_reads_the_new_state_before_its_version_is_here(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """Between COMMIT and the loop's notice of it lies a thread's way back."""
+    async with serving(tmp_path) as on, trio.open_nursery() as nursery:
+        backend, answers = on.backend, list[Any]()
+        real = backend.mutation.worker
+        held = HeldWorker(real, lambda: backend.mutation.versions.is_changing)
+        backend.mutation.worker = held
+
+        async def ask() -> None:
+            answers.append(result_of(await backend.query(Call("counters:version", {}))))
+
+        nursery.start_soon(deploy, on, 2)
+        await on.rest()
+        assert held.told, "it is committed"
+        nursery.start_soon(ask)
+        await on.rest()
+        too_early = list(answers)
+        held.let_go()
+        await on.rest()
+        backend.mutation.worker = real
+
+        assert not too_early
+        assert answers == [[2.0] * 3]
