@@ -139,6 +139,7 @@ def at_work(clients: Clients) -> Iterator[None]:
     finally:
         clients.over = True
         thread.join()
+        clients.http.close()
 
 
 def said(what: str, took: list[float]) -> None:
