@@ -3,12 +3,12 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.dev import Dev, descendants, developing, is_running
+from tests.cli.dev import PATIENCE_SECONDS, Dev, descendants, developing, is_running
 
 pytestmark = pytest.mark.slow
 
@@ -176,7 +176,8 @@ def test_a_folder_without_an_app_says_what_to_do(tmp_path: Path) -> None:
         assert dev.popen.wait() == 1
 
 
-def until(condition: object) -> None:
-    assert callable(condition)
+def until(condition: Callable[[], bool]) -> None:
+    given_up = time.monotonic() + PATIENCE_SECONDS
     while not condition():
+        assert time.monotonic() < given_up
         time.sleep(0.02)
