@@ -1,8 +1,11 @@
 """Finds the app of a folder, for commands that are given in it without a name."""
 
 from pathlib import Path
+from typing import Final
 
 from flow_backend.cli.target import CommandError
+
+_ELSE: Final = "flow"
 
 
 def find_app(named: str | None) -> Path:
@@ -19,7 +22,7 @@ def find_app(named: str | None) -> Path:
                 "or make an app with `flow new NAME`."
             )
         return folder.resolve()
-    found = [each.parent for each in sorted(here.glob("*/schema.py")) if _is_package(each.parent)]
+    found = _apps_in(here)
     if len(found) == 1:
         return found[0]
     if found:
@@ -31,5 +34,13 @@ def find_app(named: str | None) -> Path:
     )
 
 
-def _is_package(folder: Path) -> bool:
-    return (folder / "__init__.py").is_file()
+def default_app() -> str:
+    """Give the package that is meant where none is named: the only app here, or Flow itself."""
+    found = _apps_in(Path.cwd())
+    return found[0].name if len(found) == 1 else _ELSE
+
+
+def _apps_in(here: Path) -> list[Path]:
+    """Give the folders of the packages with a schema.py, by name."""
+    packages = [each.parent for each in sorted(here.glob("*/schema.py"))]
+    return [each for each in packages if (each / "__init__.py").is_file()]

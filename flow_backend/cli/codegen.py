@@ -7,15 +7,16 @@ from typing import NoReturn
 import click
 
 from flow_backend.cli import exit_codes
+from flow_backend.cli.apps import default_app
 from flow_backend.errors import AppDefinitionError
 
 
 @click.command()
 @click.option(
     "--app",
-    default="flow",
+    default=default_app,
     envvar="FLOW_APP",
-    show_default=True,
+    show_default="the only one here, or flow",
     help="The Python package to read.",
 )
 @click.option(
@@ -45,7 +46,7 @@ def codegen(app: str, out: Path | None, check: bool) -> None:
     names = ", ".join(changed)
     if check and changed:
         option = "" if out is None else f" --out {out}"
-        told = "" if app == "flow" else f" --app {app}"
+        told = "" if app == default_app() else f" --app {app}"
         verb = "is" if len(changed) == 1 else "are"
         _fail(
             f"{names} in {folder} {verb} not what the Python code says now. "

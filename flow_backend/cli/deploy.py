@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from flow_backend.cli.apps import default_app
 from flow_backend.cli.target import AdminClient, CommandError, F, Target, target_options
 from flow_backend.deploy.plan_text import plan_lines, problem_lines, progress_text
 
@@ -29,7 +30,8 @@ def _change_options(command: F) -> F:
 
 
 @click.command()
-@click.option("--app", default="flow", envvar="FLOW_APP", show_default=True,
+@click.option("--app", default=default_app, envvar="FLOW_APP",
+              show_default="the only one here, or flow",
               help="The Python package to deploy: its name, or its folder.")  # fmt: skip
 @_change_options
 def deploy(

@@ -11,6 +11,7 @@ import trio
 
 from flow_backend.actors.supervisor import ActorFailed
 from flow_backend.cli import exit_codes
+from flow_backend.cli.apps import default_app
 from flow_backend.cli.supervise import OPTION, supervise
 from flow_backend.errors import AppDefinitionError, StartError, StorageError, leaves
 from flow_backend.server.app import Server
@@ -41,7 +42,7 @@ class _Command(click.Command):
 @click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="The port; 0 takes a free one.  [default: 3210]")
 @click.option("--data", help="The folder that holds the database.  [default: flow-data]")
-@click.option("--app", help="The Python package to serve.  [default: flow]")
+@click.option("--app", help="The package to serve.  [default: the only one here, or flow]")
 @click.option("--web", help="The folder of the web app.  [default: the app's own]")
 @click.option("--no-auth", is_flag=True, help="Serve without accounts: every caller is nobody.")
 @click.option("--log-level", help="debug, info, warning or error.  [default: info]")
@@ -60,6 +61,8 @@ def serve(
 
     Each option can also be set in the environment: FLOW_HOST, FLOW_PORT, FLOW_DATA and so on.
     """
+    if app is None and "FLOW_APP" not in os.environ:
+        app = default_app()
     options: dict[str, object] = {"host": host, "port": port, "data": data, "app": app, "web": web}
     options |= {"log_level": log_level, "auth": False if no_auth else None}
     problem = _run(options, supervised=supervised)

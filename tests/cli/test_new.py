@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from flow_backend.cli.apps import default_app, find_app
 from flow_backend.cli.new import new
+from flow_backend.cli.target import CommandError
 from tests.cli.new_app import flow, link_packages, make_new_app, ran, tool
 from tests.deploy.typescript import compile_types, missing
 from tests.server_process import ROOT
@@ -32,7 +34,7 @@ def test_a_new_app_is_whole(tmp_path: Path) -> None:
     ):
         checked = ran(folder, *command)
         assert checked.returncode == 0, checked.stdout + checked.stderr
-    checked = flow(folder, "codegen", "--app", "guest_book", "--check")
+    checked = flow(folder, "codegen", "--check")
     assert checked.returncode == 0, checked.stderr
 
 
@@ -52,7 +54,7 @@ def test_the_page_of_a_new_app_fits_its_functions(tmp_path: Path) -> None:
             "author: str, text: str", "author: str, said: str, text: str = ''"
         )
     )
-    assert flow(folder, "codegen", "--app", "wall").returncode == 0
+    assert flow(folder, "codegen").returncode == 0
 
     assert {name for name, _ in compile_types(folder / "web")} == {"src/app.tsx"}
 
@@ -80,3 +82,22 @@ def test_a_name_that_cannot_be_is_refused(
     assert made.exit_code == 1
     assert why in made.output
     assert [each.name for each in tmp_path.iterdir()] == ["taken"]
+
+
+def test_the_only_app_of_a_folder_is_the_one_that_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or `flow serve` in a new app's folder would serve Flow, on the new app's data."""
+    monkeypatch.chdir(tmp_path)
+    assert default_app() == "flow"
+    for name in ("guests", "hosts"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "schema.py").write_text("")
+    (tmp_path / "guests" / "__init__.py").write_text("")
+    assert default_app() == "guests"
+
+    (tmp_path / "hosts" / "__init__.py").write_text("")
+
+    assert default_app() == "flow"
+    with pytest.raises(CommandError, match="several apps here: guests, hosts"):
+        find_app(None)
