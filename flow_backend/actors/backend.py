@@ -9,12 +9,8 @@ from attrs import define, field, frozen
 
 from flow_backend.actors.action import ActionActor
 from flow_backend.actors.blame import Asked, shown
-from flow_backend.actors.deploying import (
-    Deployer,
-    DeployRequest,
-    DeployResult,
-    RollbackRequest,
-)
+from flow_backend.actors.deploy_requests import DeployRequest, DeployResult, RollbackRequest
+from flow_backend.actors.deploying import Deployer
 from flow_backend.actors.environment import EnvironmentKeeper
 from flow_backend.actors.gate import Gate
 from flow_backend.actors.jobs import JobActor

@@ -2,8 +2,7 @@
 
 import gc
 import shutil
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -12,12 +11,17 @@ import structlog
 import trio
 from attrs import define, evolve, field
 
-from flow_backend.actors.checking import Checked as DocumentsChecked
-from flow_backend.actors.checking import DocumentCheck
+from flow_backend.actors.deploy_requests import (
+    Checked,
+    Deployed,
+    DeployRefused,
+    DeployRequest,
+    DeployResult,
+    Problems,
+    RollbackRequest,
+)
 from flow_backend.actors.mailbox import Put, Reply
 from flow_backend.actors.messages import (
-    BuildDone,
-    BuildStep,
     Call,
     CronsChanged,
     MutationDone,
@@ -27,7 +31,13 @@ from flow_backend.actors.messages import (
     Switch,
     SwitchDone,
 )
-from flow_backend.errors import AppDefinitionError, CheckFailed, Overloaded, SwitchRefused
+from flow_backend.actors.preparing import (
+    Preparation,
+    StoredCheck,
+    document_problems,
+    misfits_that_come_back,
+)
+from flow_backend.errors import AppDefinitionError, Overloaded, SwitchRefused
 from flow_backend.functions.cron_steps import BoundCron, KeepCrons, bound_crons
 from flow_backend.functions.deployments import (
     AddDeployment,
@@ -45,7 +55,6 @@ from flow_backend.functions.deployments import (
     version_before,
 )
 from flow_backend.functions.env import env_problems
-from flow_backend.functions.fit import FitCheck, Misfits, fields_to_check
 from flow_backend.functions.job_steps import Step
 from flow_backend.functions.loader import load_version, unload_version
 from flow_backend.functions.package import Package, unpack, unzip_package
@@ -55,21 +64,14 @@ from flow_backend.functions.source_check import source_flaws
 from flow_backend.functions.versions import AppVersion, Versions
 from flow_backend.records import frozen
 from flow_backend.runtime import Runtime, Worker
-from flow_backend.schema.system import DeploymentOrigin
-from flow_backend.schema.table import TableSpec
 from flow_backend.storage.base import (
     Done,
-    IndexBounds,
-    Progress,
     Refused,
     Snapshot,
     Storage,
     Switched,
-    TableName,
     Transaction,
-    Writer,
 )
-from flow_backend.values.timestamp import CommitTs
 from flow_backend.values.value import JsonValue
 
 T = TypeVar("T")
@@ -77,79 +79,6 @@ T = TypeVar("T")
 logger = structlog.get_logger()
 
 _STEP_SECONDS: Final = 20.0
-_TELL_SECONDS: Final = 1.0
-_BUILD_ROWS: Final = 500
-"""So many rows take the writer some ms."""
-
-_BUILD_ATTEMPTS: Final = 60
-_REST_SECONDS: Final = 0.5
-
-
-@frozen
-class DeployRequest:
-    """A package that is to serve.
-
-    Attributes:
-        zipped: the package, as :func:`flow_backend.functions.package.zip_package` makes it.
-        package: its name; None takes that of the zip's only folder.
-        restores: the version that it brings back.
-        dry_run: whether it is checked only.
-        agreed: whether somebody has agreed to all that must be agreed to.
-    """
-
-    zipped: bytes = field(repr=False)
-    package: str | None = None
-    origin: DeploymentOrigin = "deploy"
-    author: str = ""
-    message: str = ""
-    restores: int | None = None
-    dry_run: bool = False
-    agreed: bool = False
-
-
-@frozen
-class RollbackRequest:
-    """An earlier version that is to serve again; None is the one before that of now."""
-
-    to: int | None = None
-    author: str = ""
-    message: str = ""
-    dry_run: bool = False
-    agreed: bool = False
-
-
-@frozen
-class Deployed:
-    """A version is in force, from ``ts`` on."""
-
-    number: int
-    ts: CommitTs
-
-
-@frozen
-class DeployRefused:
-    """A package that cannot serve, and why. Nothing has changed."""
-
-    number: int
-    problems: tuple[Problem, ...]
-
-
-@frozen
-class Checked:
-    """A package that could serve; it was checked only."""
-
-    number: int
-
-
-DeployResult = Deployed | DeployRefused | Checked
-
-
-class _Problems(Exception):  # It is an answer.
-    """A package cannot serve."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__(len(problems))
-        self.problems = tuple(problems)
 
 
 @frozen
@@ -159,47 +88,6 @@ class _Candidate:
     number: int
     bound: BoundApp
     crons: Mapping[str, BoundCron]
-
-
-@define
-class _DocumentCheck:
-    """A check of the stored documents, and what it has found up to a place in the commit log."""
-
-    check: DocumentCheck
-    done: DocumentsChecked
-
-
-def _misfits_that_come_back(
-    transaction: Transaction, app: BoundApp, before: Collection[TableName]
-) -> Misfits:
-    """Check the documents of tables that had left the schema, and are in it again.
-
-    Those that were written by the class as it is now need no look.
-    """
-    found = Misfits()
-    for name, types in app.schema.types.items():
-        if TableName(name) not in before:
-            check = FitCheck.of(app, name, tuple(types))
-            rows = transaction.scan(IndexBounds(TableName(name)))
-            found.take(check.run((row[1], row[3]) for row in rows if not row[4]))
-    return found
-
-
-def _progress(doing: str, done: int, total: int) -> Fields:
-    return {"progress": {"doing": doing, "done": float(done), "of": float(total)}}
-
-
-def _document_problems(misfits: Misfits) -> list[Problem]:
-    problems = [
-        Problem("document", each.text, each.table, each.id, each.path) for each in misfits.first
-    ]
-    if misfits.count > len(problems):
-        problems.append(
-            Problem(
-                "document", f"In all, {misfits.count} documents do not fit; these are the first."
-            )
-        )
-    return problems
 
 
 def _nothing_wrong(_: App) -> Sequence[Problem]:
@@ -231,9 +119,16 @@ class Deployer:
     deploys: int = 0
     _begins: BeginServing | None = None
     turn: trio.Lock = field(factory=trio.Lock)
+    _prepare: Preparation = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.versions.on_forgotten = self.unload
+        self._prepare = Preparation(
+            mutations=self.mutations,
+            storage=self.storage,
+            runtime=self.runtime,
+            change=self._change,
+        )
 
     async def deploy(
         self, request: DeployRequest, on_number: Callable[[int], None] = lambda _: None
@@ -342,18 +237,20 @@ class Deployer:
             await worker.run(lambda: _check_source(package))
             candidate = await worker.run(lambda: self._load(package, number))
             asked = await self._plan(worker, candidate)
-            check = await self._check_documents(candidate)
+            check = await self._prepare.check_documents(
+                number, candidate.bound, self._place(number)
+            )
             if request.dry_run:
                 told: list[JsonValue] = [each.as_json() for each in asked]
                 await self._change(number, {"state": "ready", "problems": told})
                 return Checked(number)
             if asked and not request.agreed:
-                raise _Problems(asked)
-            if await self._build(candidate) and check is not None:
+                raise Problems(asked)
+            if await self._prepare.build(number, candidate.bound) and check is not None:
                 check.done = await check.check.catch_up(check.done)
             version = await self._switch(candidate, check)
             in_force = True
-        except _Problems as error:
+        except Problems as error:
             await self._end(number, "refused", error.problems)
             return DeployRefused(number, error.problems)
         except Exception as error:
@@ -379,10 +276,10 @@ class Deployer:
             bound = app.bind(numbers)
             crons = bound_crons(bound)
         except AppDefinitionError as error:
-            raise _Problems([Problem("code", str(error))]) from error
+            raise Problems([Problem("code", str(error))]) from error
         problems = [*self.check(app), *self._check_env(app)]
         if problems:
-            raise _Problems(problems)
+            raise Problems(problems)
         return _Candidate(number, bound, crons)
 
     def _check_env(self, app: App) -> Sequence[Problem]:
@@ -395,99 +292,11 @@ class Deployer:
         try:
             plan = await worker.run(lambda: self._reading(lambda snap: make_plan(old, new, snap)))
         except AppDefinitionError as error:
-            raise _Problems([Problem("code", str(error))]) from error
+            raise Problems([Problem("code", str(error))]) from error
         await self._change(candidate.number, {"summary": plan.as_json()})
         return [Problem("confirm", text) for text in plan.agreements]
 
-    async def _check_documents(self, candidate: _Candidate) -> "_DocumentCheck | None":
-        """Hold all stored documents against a version; None if none can have become a misfit."""
-        before = {str(name): spec for name, spec in self.storage.tables.items()}
-        fields = fields_to_check(before, candidate.bound.schema.tables)
-        fields = {table: names for table, names in fields.items() if table in before}
-        if not fields:
-            return None
-        progress: list[Fields] = []
-        check = DocumentCheck(
-            storage=self.storage,
-            runtime=self.runtime,
-            app=candidate.bound,
-            fields=fields,
-            root=str(self._place(candidate.number)),
-            version=candidate.number,
-            on_progress=lambda done, total: progress.append(
-                _progress("checking documents", done, total)
-            ),
-        )
-        try:
-            async with self._telling(candidate.number, progress):
-                done = await check.run()
-        except CheckFailed as error:
-            raise _Problems([Problem("document", str(error))]) from error
-        if done.misfits.count:
-            raise _Problems(_document_problems(done.misfits))
-        return _DocumentCheck(check, done)
-
-    async def _build(self, candidate: _Candidate) -> bool:
-        """Build what large tables need for a version; say whether there was anything to build."""
-        specs = tuple(candidate.bound.schema.tables.values())
-        told: list[Fields] = []
-        rows = _BUILD_ROWS
-        async with self._telling(candidate.number, told):
-            progress = await self._build_step(lambda writer: writer.begin_build(specs))
-            if progress is None:
-                return False
-            await self._change(candidate.number, {"state": "building"})
-            while not progress.complete:
-                started = self.runtime.monotonic()
-                found = await self._build_step(lambda writer: writer.build_some(rows), again=specs)
-                assert found is not None, candidate.number
-                progress = found
-                told.append(_progress("filling indexes", progress.done, progress.total))
-                if progress.done < progress.total:
-                    # Half of the writer's time is left to those who wait for it; but not while it
-                    # runs after what they write.
-                    await trio.sleep(min(_REST_SECONDS, self.runtime.monotonic() - started))
-        return True
-
-    async def _build_step(
-        self,
-        step: Callable[[Writer], Progress | None],
-        again: tuple[TableSpec, ...] = (),
-    ) -> Progress | None:
-        """Do a piece; one that the disk refused is begun again, as the writer may have been."""
-        for attempt in range(_BUILD_ATTEMPTS):
-            reply = Reply[BuildDone | SwitchRefused | NotDone]()
-            if attempt and again:
-                self.mutations.put(BuildStep(lambda writer: writer.begin_build(again), reply))
-            else:
-                self.mutations.put(BuildStep(step, reply))
-            done = await reply.wait()
-            if isinstance(done, BuildDone):
-                return done.progress
-            if isinstance(done, SwitchRefused):
-                raise _Problems([Problem("schema", str(done))])
-            await trio.sleep(_REST_SECONDS)
-        raise _Problems([Problem("storage", "The disk refuses to take what an index needs.")])
-
-    @asynccontextmanager
-    async def _telling(self, number: int, progress: list[Fields]) -> AsyncGenerator[None]:
-        """Note now and then in a version's row how far it is."""
-
-        async def tell() -> None:
-            while True:
-                await trio.sleep(_TELL_SECONDS)
-                if progress:
-                    newest = progress[-1]
-                    progress.clear()
-                    with suppress(Overloaded):
-                        await self._change(number, newest)
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(tell)
-            yield
-            nursery.cancel_scope.cancel()
-
-    async def _switch(self, candidate: _Candidate, check: "_DocumentCheck | None") -> AppVersion:
+    async def _switch(self, candidate: _Candidate, check: StoredCheck | None) -> AppVersion:
         keep = KeepCrons(tuple(candidate.crons.values()), self._seed())
         upcoming: dict[str, float] = {}
 
@@ -496,11 +305,11 @@ class Deployer:
         before = set(self.storage.tables)
 
         def record(transaction: Transaction) -> None:
-            rest = _misfits_that_come_back(transaction, candidate.bound, before)
+            rest = misfits_that_come_back(transaction, candidate.bound, before)
             if check is not None:
                 rest.take(check.check.rest(transaction, check.done.position))
             if rest.count:
-                late.extend(_document_problems(rest))
+                late.extend(document_problems(rest))
                 raise SwitchRefused("documents that nobody had looked at do not fit")
             activate(transaction, candidate.number)
             kept = keep(transaction, lambda: Done(b"null"))
@@ -518,9 +327,9 @@ class Deployer:
         self.mutations.put(Switch(specs, record, version, reply))
         done = await reply.wait()
         if isinstance(done, SwitchRefused):
-            raise _Problems(late or [Problem("schema", str(done))])
+            raise Problems(late or [Problem("schema", str(done))])
         if isinstance(done, NotDone):
-            raise _Problems([Problem("storage", done.reason)])
+            raise Problems([Problem("storage", done.reason)])
         self.scheduler.put(CronsChanged(upcoming))
         return done.version
 
@@ -619,7 +428,7 @@ def _find_building(snapshot: Snapshot) -> tuple[bytes | None, Fields | None]:
 def _check_source(package: Package) -> None:
     """In a thread: read the source before any of it runs.
 
-    Raises: _Problems.
+    Raises: Problems.
     """
     if flaws := source_flaws(package.name, package.files):
-        raise _Problems([Problem(flaw.kind, flaw.text) for flaw in flaws])
+        raise Problems([Problem(flaw.kind, flaw.text) for flaw in flaws])

@@ -146,7 +146,7 @@ class BeginServing:
         """Do it; see :class:`flow_backend.functions.job_steps.Step`."""
         del run
         said = Problem("interrupted", "The server ended before this version was in force.")
-        for state in ("checking", "ready", *(() if self.new is None else ("building",))):
+        for state in ("checking", *(() if self.new is None else ("building",))):
             for row in list(transaction.scan(_in_state(state))):
                 ended: Fields = {"state": "failed", "problems": [said.as_json()]}
                 transaction.replace(DEPLOYMENTS, row, {**fields_of(row), **ended})

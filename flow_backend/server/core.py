@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from flow_backend.actors.deploying import DeployRequest, RollbackRequest
+from flow_backend.actors.deploy_requests import DeployRequest, RollbackRequest
 from flow_backend.actors.messages import Call, QueryDone
 from flow_backend.actors.transport import Transport
 from flow_backend.functions.context import Caller

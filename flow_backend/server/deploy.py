@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from flow_backend.actors.deploying import DeployRequest, RollbackRequest
+from flow_backend.actors.deploy_requests import DeployRequest, RollbackRequest
 from flow_backend.errors import AppDefinitionError
 from flow_backend.functions.deployments import Fields
 from flow_backend.functions.package import ZIP_BYTES_MAX

@@ -30,7 +30,6 @@ log = structlog.stdlib.get_logger("flow.server")
 VERSIONS: Final = "versions"
 """The folder of unpacked versions, in the data directory."""
 
-_OPEN: Final = frozenset({"checking", "ready"})
 _DAMAGED: Final = 65
 
 
@@ -78,7 +77,7 @@ class FirstVersionChooser:
             rows = [orjson.loads(raw) for _, raw in reading.documents(DEPLOYMENTS)]
         rows.sort(key=lambda row: row["number"])
         active = next((row for row in rows if row["state"] == "active"), None)
-        was_open = any(row["state"] in _OPEN for row in rows)
+        was_open = any(row["state"] == "checking" for row in rows)
         disk = _package_on_disk(self.package)
         started = [row["digest"] for row in rows if row["origin"] == "start"]
         if active is not None and (disk is None or started[-1:] == [disk.digest]):

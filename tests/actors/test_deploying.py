@@ -10,8 +10,9 @@ from trio.testing import MockClock
 
 import flow_backend.functions.deployments
 from flow_backend.actors import checking
-from flow_backend.actors.deploying import Checked, Deployed, DeployRefused, DeployRequest
+from flow_backend.actors.deploy_requests import Checked, Deployed, DeployRefused, DeployRequest
 from flow_backend.actors.messages import Call
+from flow_backend.actors.preparing import Preparation
 from flow_backend.functions.deployments import building_deployment, deployments
 from flow_backend.storage import build
 from flow_backend.storage.base import TableName
@@ -64,14 +65,13 @@ async def test_a_document_that_comes_during_the_check_refuses_it_too(
 ) -> None:
     """Even one that comes after the last look, as the writer looks once more."""
     async with serving(tmp_path) as on:
-        deployer = on.backend.deployer
-        whole = type(deployer)._build
+        whole = Preparation.build
 
-        async def late(self: Any, candidate: Any) -> bool:
+        async def late(self: Preparation, number: int, app: Any) -> bool:
             await call(on, "counters:add", name="late")
-            return await whole(self, candidate)
+            return await whole(self, number, app)
 
-        monkeypatch.setattr(type(deployer), "_build", late)
+        monkeypatch.setattr(Preparation, "build", late)
 
         refused = await deploy(on, 2, schema=STRICT)
 
@@ -126,7 +126,7 @@ async def test_writers_and_readers_go_on_while_an_index_is_built(
 ) -> None:
     """And what they wrote is in it."""
     monkeypatch.setattr(build, "INLINE_ROWS", 1)
-    monkeypatch.setattr("flow_backend.actors.deploying._BUILD_ROWS", 5)
+    monkeypatch.setattr("flow_backend.actors.preparing._BUILD_ROWS", 5)
     async with serving(tmp_path) as on:
         for number in range(100):
             await call(on, "counters:add", name=f"c{number}")
@@ -166,7 +166,7 @@ async def test_a_build_that_was_cut_off_is_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build, "INLINE_ROWS", 1)
-    monkeypatch.setattr("flow_backend.actors.deploying._BUILD_ROWS", 2)
+    monkeypatch.setattr("flow_backend.actors.preparing._BUILD_ROWS", 2)
     async with serving(tmp_path) as on:
         for number in range(30):
             await call(on, "counters:add", name=f"c{number}")

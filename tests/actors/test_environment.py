@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from flow_backend.actors.deploying import Deployed, DeployRefused
+from flow_backend.actors.deploy_requests import Deployed, DeployRefused
 from flow_backend.actors.messages import Call
 from flow_backend.errors import InvalidEnvironment
 from flow_backend.storage.base import Done

@@ -15,7 +15,7 @@ import trio
 from attrs import define, field
 from trio.testing import MockClock
 
-from flow_backend.actors.deploying import (
+from flow_backend.actors.deploy_requests import (
     Deployed,
     DeployRefused,
     DeployRequest,

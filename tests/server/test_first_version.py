@@ -15,9 +15,10 @@ import trio
 from trio.testing import MockClock
 
 from flow_backend.actors.backend import Backend
-from flow_backend.actors.deploying import Deployed, DeployRequest, RollbackRequest
+from flow_backend.actors.deploy_requests import Deployed, DeployRequest, RollbackRequest
 from flow_backend.actors.messages import Call
 from flow_backend.actors.opening import open_backend
+from flow_backend.actors.preparing import Preparation
 from flow_backend.errors import AppDefinitionError
 from flow_backend.functions.deployments import Fields, deployments
 from flow_backend.functions.loader import loaded_versions, unload_version
@@ -181,13 +182,29 @@ async def test_a_package_on_the_disk_that_is_broken_is_not_served_around(
     machine.forget()
 
 
-async def test_what_was_open_when_the_server_ended_has_failed(
+async def test_a_dry_run_stays_what_it_was_over_a_restart(
     autojump_clock: MockClock, machine: Machine
 ) -> None:
     async with machine.life() as life:
         done = await life.backend.deploy(DeployRequest(zipped(2), dry_run=True))
         assert done.number == 2
-        assert life.states()[0] == (2.0, "deploy", "ready")
+
+    async with machine.life() as life:
+        assert await life.add() == 1
+        assert life.states() == [(2.0, "deploy", "ready"), (1.0, "start", "active")]
+
+
+async def test_what_was_checked_when_the_server_ended_has_failed(
+    autojump_clock: MockClock, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object) -> None:
+        await trio.sleep_forever()
+
+    async with machine.life() as life:
+        monkeypatch.setattr(Preparation, "check_documents", never)
+        with trio.move_on_after(60):
+            await life.backend.deploy(DeployRequest(zipped(2)))
+        assert life.states()[0] == (2.0, "deploy", "checking")
 
     async with machine.life() as life:
         assert await life.add() == 1
