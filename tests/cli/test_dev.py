@@ -131,7 +131,9 @@ def test_what_was_changed_meanwhile_serves_at_the_next_start(folder: Path) -> No
         until(lambda: dev.call("query", "notes:texts") == ["milk"])
 
 
-def test_nothing_is_left_running(folder: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_running(folder: Path, number: int) -> None:
+    """Also when it could do nothing about it, since it was killed."""
     web = folder / "web"
     (web / "node_modules").mkdir(parents=True)
     (web / "package.json").write_text(
@@ -141,22 +143,13 @@ def test_nothing_is_left_running(folder: Path) -> None:
         dev.wait_said("The web client is at http://localhost:5999/")
         dev.wait_ready()
         started = descendants(dev.popen.pid)
-        assert len(started) >= 3  # The server, npm and its shell.
+        assert len(started) >= 4  # The server, npm, its shell, what that runs.
 
-        assert dev.stop() == 0
+        dev.popen.send_signal(number)
+        code = dev.popen.wait(PATIENCE_SECONDS)
 
-        assert [pid for pid in started if is_running(pid)] == []
-
-
-def test_the_server_ends_with_a_command_that_is_killed(folder: Path) -> None:
-    with developing(folder) as dev:
-        dev.wait_ready()
-        [server] = descendants(dev.popen.pid)
-
-        dev.popen.kill()
-        dev.popen.wait()
-
-        until(lambda: not is_running(server))
+        assert code == (0 if number == signal.SIGINT else -signal.SIGKILL)
+        until(lambda: not [pid for pid in started if is_running(pid)])
 
 
 def test_a_server_that_dies_is_said_and_comes_back(running: Dev) -> None:

@@ -129,12 +129,13 @@ async def _stop(process: trio.Process) -> None:
 
 async def stop_group(process: trio.Process) -> None:
     """End a program and all that it started: npm runs a shell, which runs Node."""
-    _signal_group(process, signal.SIGTERM)
+    signal_group(process, signal.SIGTERM)
     with trio.move_on_after(_STOP_SECONDS):
         await process.wait()
-    _signal_group(process, signal.SIGKILL)
+    signal_group(process, signal.SIGKILL)
 
 
-def _signal_group(process: trio.Process, number: int) -> None:
+def signal_group(process: trio.Process, number: int) -> None:
+    """Send a signal to a program and all that it started, if any of them still runs."""
     with suppress(ProcessLookupError):  # It has ended.
         os.killpg(process.pid, number)

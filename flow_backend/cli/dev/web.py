@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping
 from functools import partial
@@ -13,12 +14,15 @@ import trio
 from attrs import define
 
 from flow_backend.cli.dev.screen import Screen
-from flow_backend.cli.dev.server import stop_group
+from flow_backend.cli.dev.server import signal_group, stop_group
 from flow_backend.cli.supervise import how_it_ended
 
 _ADDRESS: Final = re.compile(r"\bLocal:\s+(http://\S+)")
 _GREETING: Final = re.compile(r"\s*(VITE v[\d.]+\s+ready in|➜\s+(Network|press h))")
 _STYLING: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+# Beside the program waits one that only reads this process's end of a pipe. When that closes, also
+# because this process was killed, it ends its group: npm, the shell that npm starts, and Node.
+_GUARDED: Final = 'exec 3<&0; (cat <&3; kill -TERM 0) >/dev/null 2>&1 & exec "$@" 3<&-'
 _LINE_BYTES_MAX: Final = 1 << 16
 
 
@@ -59,10 +63,9 @@ class DevWeb:
     async def _run(self, command: list[str]) -> int:
         run = partial(
             trio.run_process,
-            command,
+            ["sh", "-c", _GUARDED, "sh", *command],
             cwd=self.folder,
             env=self._environment(),
-            # Vite ends when this pipe closes, so it is left behind by no kill of this process.
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -74,6 +77,7 @@ class DevWeb:
             process: trio.Process = await nursery.start(run)
             assert process.stdout is not None
             await self._show(process.stdout)
+        signal_group(process, signal.SIGTERM)  # The guard waits for nothing any more.
         assert process.returncode is not None
         return process.returncode
 
