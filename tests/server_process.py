@@ -126,3 +126,8 @@ class ServerProcess:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def hear_ctrl_c() -> None:
+    """In a new process: hear Ctrl-C, also where the tests run in a shell's background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

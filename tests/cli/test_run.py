@@ -18,6 +18,7 @@ from flow_backend.cli.run import read_arguments
 from flow_backend.cli.target import CommandError
 from flow_backend.server.local import find_local
 from tests.cli.support import Served, serving, write_app
+from tests.server_process import hear_ctrl_c
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -210,14 +211,19 @@ def test_a_watched_query_is_printed_each_time_that_it_changes(served: Served) ->
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=hear_ctrl_c,
     ) as popen:
-        assert popen.stdout is not None
-        before = json.loads(popen.stdout.readline())
-        assert before["who"] == "bo"
-        served.call("mutation", "notes:add", text="x" * (before["length"] + 1))
-        assert json.loads(popen.stdout.readline()) == {"who": "bo", "length": before["length"] + 1}
-        popen.send_signal(signal.SIGINT)
-        _, errors = popen.communicate(timeout=60)
+        try:
+            assert popen.stdout is not None
+            before = json.loads(popen.stdout.readline())
+            assert before["who"] == "bo"
+            served.call("mutation", "notes:add", text="x" * (before["length"] + 1))
+            after = {"who": "bo", "length": before["length"] + 1}
+            assert json.loads(popen.stdout.readline()) == after
+            popen.send_signal(signal.SIGINT)
+            _, errors = popen.communicate(timeout=60)
+        finally:
+            popen.kill()
     assert (popen.returncode, errors) == (0, "")
 
 

@@ -13,7 +13,7 @@ from flow_backend.client import SyncClient
 from flow_backend.errors import AppError, ClientClosed, ClientError, InvalidArguments
 from tests.auth.signing import claims, rsa_key, sign
 from tests.client.test_tokens import token
-from tests.server_process import ROOT, ServerProcess
+from tests.server_process import ROOT, ServerProcess, hear_ctrl_c
 
 pytestmark = pytest.mark.slow
 
@@ -133,12 +133,16 @@ def test_ctrl_c_ends_a_script_that_waits(server: ServerProcess) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=hear_ctrl_c,
     )
     with script:
-        assert script.stdout is not None
-        assert script.stdout.readline() == "0.0\n"
-        script.send_signal(signal.SIGINT)
-        _, said = script.communicate(timeout=30)
+        try:
+            assert script.stdout is not None
+            assert script.stdout.readline() == "0.0\n"
+            script.send_signal(signal.SIGINT)
+            _, said = script.communicate(timeout=30)
+        finally:
+            script.kill()
 
     assert said.rstrip().endswith("KeyboardInterrupt"), said
     assert script.returncode == -signal.SIGINT
