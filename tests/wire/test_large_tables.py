@@ -20,7 +20,7 @@ from tests.effort import FULL, cases
 
 pytestmark = pytest.mark.slow
 PIECE = 1_000
-OWNERS = 100
+OWNERS = 1000
 SCHEMA = """
 from flow_backend import Document, Index, document
 
@@ -42,7 +42,7 @@ from small_app.schema import Item
 def fill(ctx: MutationCtx, first: int, count: int) -> None:
     for number in range(first, first + count):
         size = "large" if number == 77 else number
-        owner = f"o{number % 100}"
+        owner = f"o{number % 1000}"
         ctx.db.insert(Item(name=f"n{number}", owner=owner, size=size, body="some text " * 10))
 
 @query
