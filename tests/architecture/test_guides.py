@@ -1,4 +1,4 @@
-"""The examples of docs/app.md are an app that runs; those of docs/flow.md do what they show."""
+"""The examples of the guides are an app that runs; those of docs/flow.md do what they show."""
 
 import importlib
 import json
@@ -22,6 +22,7 @@ from tests.flow.support import APP, open_running_flow
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"```(?P<language>\w+)\n(?P<code>.*?)```", re.DOTALL)
 DAY_MS = 86_400_000
+GUIDES = ["app.md", *(f"guides/{file.name}" for file in (ROOT / "docs" / "guides").iterdir())]
 
 
 def blocks(guide: str, language: str) -> list[str]:
@@ -32,11 +33,11 @@ def blocks(guide: str, language: str) -> list[str]:
 
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    """Give the app of docs/app.md; each of its blocks is a file, none only a piece of one."""
+    """Give the app of the guides; each of their blocks is a file, none only a piece of one."""
     folder = tmp_path / "shop"
     folder.mkdir()
     (folder / "__init__.py").write_text("")
-    for block in blocks("app.md", "python"):
+    for block in [block for guide in GUIDES for block in blocks(guide, "python")]:
         named = re.match(r"# (\w+\.py)\n", block)
         assert named is not None, f"begin with the name of the file: {block}"
         assert not (folder / named[1]).exists(), f"two blocks are {named[1]}"
@@ -77,7 +78,7 @@ def test_the_guides_typescript_fits_the_guides_app(shop: App, tmp_path: Path) ->
     why = missing()
     if why is not None:
         pytest.skip(why)
-    (page,) = blocks("app.md", "tsx")
+    (page,) = blocks("clients.md", "tsx")
     wrong = page.replace("euros: 9", 'euros: "9"')
     assert wrong != page
     project = tmp_path / "client"

@@ -16,7 +16,7 @@ import pytest
 from flow_backend import sign_webhook
 from tests.server_process import APPS, DEADLINE_SECONDS, ROOT, ServerProcess
 
-GUIDE = ROOT / "docs" / "app.md"
+GUIDE = ROOT / "docs" / "guides" / "actions.md"
 MIB = 1 << 20
 SECRET = "whsec_b3V0c2lkZSBhcHA="
 
@@ -330,7 +330,7 @@ def test_json_goes_both_ways(client: httpx.Client) -> None:
 
 
 def test_the_routes_of_the_guide_work(tmp_path: Path) -> None:
-    """docs/app.md shows them whole."""
+    """docs/guides/actions.md shows them whole."""
     folder = tmp_path / "shop"
     folder.mkdir()
     (folder / "__init__.py").touch()
