@@ -25,8 +25,8 @@ from flow_backend.schema.docstrings import read_docstring
 FILE = Path(__file__).parents[2] / "docs" / "reference.md"
 HEAD = """# API reference
 
-Made from the docstrings: `make reference` writes it anew, and a test says when it is stale. [Writing
-an app](app.md) leads to the guides, which explain how the parts go together.
+Made from the docstrings: `make reference` writes it anew, and a test says when it is stale.
+[Writing an app](app.md) leads to the guides, which explain how the parts go together.
 """
 _MODULE = re.compile(r"\b(?:[a-z_]+\.)+(?=[A-Z_a-z])")
 _WIDTH = 100
