@@ -1,14 +1,17 @@
 """The tour in the README is an app that runs."""
 
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 ROOT = Path(__file__).parents[2]
+SHELL = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 BLOCK = re.compile(r"```\w+\n(?:#|//) (?P<file>[\w/.]+)\n(?P<code>.*?)```", re.DOTALL)
 
 
@@ -52,7 +55,10 @@ def url(tour: Path) -> Iterator[str]:
 
 def run_client(tour: Path, name: str, url: str) -> list[str]:
     """Run a client of the tour to its end, and give the lines that it printed."""
-    seen = subprocess.run(["node", name, url], cwd=tour, capture_output=True, text=True, timeout=60)
+    program = "node" if name.endswith(".mjs") else sys.executable
+    seen = subprocess.run(
+        [program, name, url], cwd=tour, capture_output=True, text=True, timeout=60
+    )
     assert seen.returncode == 0, seen.stderr
     return seen.stdout.splitlines()
 
@@ -70,3 +76,25 @@ def test_tour_runs_with_the_official_client(tour: Path, url: str) -> None:
     gone = lines.index("0 in the yard")
     before = [line for line in lines[:gone] if line.startswith("pinned:")]
     assert before[-1] == "pinned: []", "nothing wrote, so the instant itself did it"
+
+    assert run_client(tour, "listen.py", url) == ["['Some words from Python']"]
+    change_and_take_back(tour, url)
+
+
+def change_and_take_back(tour: Path, url: str) -> None:
+    """Give the tour's commands; what they put in force is seen, and then it is gone."""
+    deploy, versions, rollback = next(
+        block for block in SHELL.findall((ROOT / "README.md").read_text()) if "deploy" in block
+    ).splitlines()
+    file = tour / "guestbook" / "messages.py"
+    file.write_text(file.read_text().replace(".take(50)", ".take(0)"))
+    counts: list[int] = []
+    for command in (deploy, versions, rollback):
+        program, *arguments = shlex.split(command)
+        path = Path(sys.executable).with_name(program)
+        ran = subprocess.run([path, *arguments], cwd=tour, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr
+        assert command != versions or "what changed" in ran.stdout
+        body = {"path": "messages:list", "args": {"room": "hall"}}
+        counts.append(len(httpx.post(f"{url}/api/query", json=body).json()["value"]))
+    assert counts == [0, 0, 1]
