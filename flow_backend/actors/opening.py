@@ -36,6 +36,7 @@ from flow_backend.actors.supervisor import Supervisor
 from flow_backend.actors.table import TableActor
 from flow_backend.actors.wall_timer import WallTimer
 from flow_backend.functions.cron_steps import bound_crons, has_crons
+from flow_backend.functions.endings import OnEnd
 from flow_backend.functions.env import env_problems
 from flow_backend.functions.env_rows import read_env
 from flow_backend.functions.in_flight import InFlight, Unnoted
@@ -66,12 +67,13 @@ async def open_backend(
     outside: trio.Nursery | None = None,
     number: int = 0,
     folder: Path | None = None,
+    on_end: OnEnd | None = None,
 ) -> AsyncGenerator[Backend]:
     """Run version ``number`` of an app on an open database; the caller closes that afterwards.
 
     ``outside`` is where actions run: one that cannot be ended holds up its end. Without one they
     hold up the end of this block. Versions that are deployed are unpacked below ``folder``, by
-    default one that goes at the end.
+    default one that goes at the end. ``on_end`` hears how calls end.
 
     Raises: AppDefinitionError if a function cannot be called from outside, or a cron not run;
         StorageError and ActorFailed, in a group, if the backend ends by itself.
@@ -80,6 +82,7 @@ async def open_backend(
     # Made by the first deploy, if one comes.
     temporary = Path(tempfile.gettempdir(), f"flow-versions-{runtime.random.getrandbits(64):x}")
     runner = _runner(app, storage, runtime, deadlines, settings, in_flight)
+    runner.on_end = on_end
     for problem in env_problems(app.env, runner.env):
         # An admin can only mend it while the server runs.
         logger.error("the app cannot run as it should", problem=problem)
@@ -142,6 +145,7 @@ def _runner(
         env=MappingProxyType({**settings.env, **_stored_env(storage)}),
         redact=settings.redact,
         stopwatch=runtime.stopwatch,
+        monotonic=runtime.monotonic,
         in_flight=in_flight or Unnoted(),
         outgoing=Outgoing(settings.outgoing_allow),
         threads=trio.CapacityLimiter(settings.action_threads),

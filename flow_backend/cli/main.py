@@ -16,6 +16,7 @@ _ENTRIES: Final = {
     "data": Entry("flow_backend.cli.data", "data", "Show the documents of a table."),
     "sql": Entry("flow_backend.cli.sql", "sql", "Read the data with plain SQL."),
     "env": Entry("flow_backend.cli.env", "env", "See and set the app's environment variables."),
+    "logs": Entry("flow_backend.cli.logs", "logs", "Show what functions did, and follow it."),
     "key": Entry("flow_backend.cli.key", "key", "Make, list and revoke admin keys."),
     "export": Entry("flow_backend.cli.export", "export", "Write the data into a file."),
     "import": Entry("flow_backend.cli.import_", "import_", "Put a file's documents in."),

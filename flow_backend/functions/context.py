@@ -64,10 +64,15 @@ class Auth:
 
 @define
 class Log:
-    """``ctx.log``: lines for the caller's console and the server's log."""
+    """``ctx.log``: lines for the caller's console and the server's log.
+
+    Attributes:
+        failure: what admins are told of the error that ended the call.
+    """
 
     _limits: Limits
     lines: list[str] = field(factory=list[str])
+    failure: str | None = None
 
     def debug(self, *values: object) -> None:
         """Log for those who look for a fault."""

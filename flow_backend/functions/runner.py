@@ -41,6 +41,7 @@ from flow_backend.functions.context import (
     RunFromAction,
 )
 from flow_backend.functions.database import Database, Pages, WritableDatabase
+from flow_backend.functions.endings import Ending, EndingKind, OnEnd
 from flow_backend.functions.exchange import (
     ClientGone,
     Exchange,
@@ -73,6 +74,7 @@ ACTION_THREADS: Final = 16
 """For ``ctx.to_thread``, unless a setting says otherwise."""
 
 _FRAMES_SHOWN: Final = 10
+_ENDED: Final = "It was ended before it was done: its time was over, or the server stopped."
 _BASE: Final = "flow_backend."
 
 
@@ -191,6 +193,11 @@ def _nothing() -> None:
     """Interrupt nothing: this reader's reads are short, or its own affair."""
 
 
+def _no_time() -> float:
+    """Give what all durations are zero by."""
+    return 0.0
+
+
 def _untold(refused: Refused, error: BaseException) -> None:
     """Keep nothing of an error but what the caller is told."""
 
@@ -200,7 +207,8 @@ class Runner:
     """Runs the functions of one app.
 
     It holds no state of a call: one runner serves all threads. ``on_refusal`` hears each error
-    that a function ends with, itself: the tests of an app raise it again.
+    that a function ends with, itself: the tests of an app raise it again. ``on_end`` hears how
+    calls end, for the log of functions: of queries only those that failed or logged something.
     """
 
     app: BoundApp
@@ -214,6 +222,8 @@ class Runner:
     in_flight: InFlight = field(factory=Unnoted)
     outgoing: Outgoing = field(factory=Outgoing)
     on_refusal: Callable[[Refused, BaseException], None] = _untold
+    on_end: OnEnd | None = None
+    monotonic: Callable[[], float] = _no_time
     threads: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(ACTION_THREADS))
 
     def query(
@@ -234,7 +244,11 @@ class Runner:
         database = Database(self.app, reader, budget, reads, pages)
         now_ms = self.now_ms() if now_ms is None else now_ms
         call = self._call(caller, budget, database, now_ms, Seed(self.seed()))
+        started = self.monotonic()
         result = self._run(call, path, args, Kind.QUERY, interrupt)
+        # It may run for each change of what it reads: that is only worth noting if it says so.
+        if call.log.lines or call.log.failure is not None:
+            self._note_end("Query", path, started, caller, call.log)
         return QueryRun(
             result,
             reads.read_set(),
@@ -262,7 +276,25 @@ class Runner:
             self.app, transaction, budget, None, transaction=transaction, seed=seed
         )
         call = self._call(caller, budget, database, transaction.now_ms, seed)
-        return self._run(call, path, args, Kind.MUTATION, interrupt)
+        started = self.monotonic()
+        result = self._run(call, path, args, Kind.MUTATION, interrupt)
+        self._note_end("Mutation", path, started, caller, call.log)
+        return result
+
+    def _note_end(
+        self,
+        kind: EndingKind,
+        path: str,
+        started: float,
+        caller: Caller,
+        log: Log,
+        *,
+        again: bool = False,
+    ) -> None:
+        if self.on_end is not None:
+            seconds, lines = self.monotonic() - started, tuple(log.lines)
+            now = self.now_ms()
+            self.on_end(Ending(kind, path, now, seconds, caller, lines, log.failure, again))
 
     async def action(
         self, path: str, args: JsonValue, caller: Caller, run: RunFromAction
@@ -274,7 +306,19 @@ class Runner:
         self, path: str, args: JsonValue, caller: Caller, run: RunFromAction
     ) -> "Attempt":
         """Run an action once, and say what kind of error ended it, if one did."""
-        log = Log(self.limits)
+        log, started = Log(self.limits), self.monotonic()
+        try:
+            attempt = await self._attempt(path, args, caller, run, log)
+        except BaseException:  # It was cancelled, and somebody else says why.
+            log.failure = log.failure or _ENDED
+            self._note_end("Action", path, started, caller, log)
+            raise
+        self._note_end("Action", path, started, caller, log, again=attempt.again)
+        return attempt
+
+    async def _attempt(
+        self, path: str, args: JsonValue, caller: Caller, run: RunFromAction, log: Log
+    ) -> "Attempt":
         try:
             function = self._find(path, Kind.ACTION, caller)
             contract = self.app.contracts[path]
@@ -290,7 +334,20 @@ class Runner:
 
     async def answer(self, exchange: Exchange, caller: Caller, run: RunFromAction) -> Attempt:
         """Run the action of an HTTP route, and hand over its response, whatever it is."""
-        log, path = Log(self.limits), exchange.action.path
+        log, started = Log(self.limits), self.monotonic()
+        try:
+            return await self._answer_route(exchange, caller, run, log)
+        except BaseException:  # It was cancelled.
+            log.failure = log.failure or _ENDED
+            raise
+        finally:
+            route = f"{exchange.method} {exchange.action.route}"
+            self._note_end("HttpAction", route, started, caller, log)
+
+    async def _answer_route(
+        self, exchange: Exchange, caller: Caller, run: RunFromAction, log: Log
+    ) -> Attempt:
+        path = exchange.action.path
         auth = Auth(caller.identity, False, exchange.auth_failure)
         try:
             ctx = self._action_context(auth, log, run)
@@ -304,6 +361,7 @@ class Runner:
             pass
         except RequestBodyError as error:
             logger.warning("a request's body failed", function=path, error=str(error))
+            log.failure = str(error)
             return await self._say_instead(exchange, error, body_error_response(error))
         except (Exception, SystemExit) as error:  # All that app code raises is its answer.
             refused = self.refusal(error, path, log, caller)
@@ -452,7 +510,8 @@ class Runner:
         # The same error of the same function has the same id: a re-run that fails again is equal.
         ident = hashlib.blake2b(f"{path}\n{text}".encode(), digest_size=8).hexdigest()
         head = f"[Request ID: {ident}] Server Error"
-        message = head if redact else f"{head}\n{text}"
+        log.failure = f"{head}\n{text}"
+        message = head if redact else log.failure
         if not isinstance(error, FunctionError):
             # Its own words may quote arguments and documents: they go to the caller alone.
             kind, frames = type(error).__name__, _app_frames(error.__traceback__)

@@ -15,9 +15,11 @@ from flow_backend.server.config import Settings
 from flow_backend.server.core import BackendFacade
 from flow_backend.server.direct import DirectCalls
 from flow_backend.server.exports import DataBackend
+from flow_backend.server.function_log import FunctionLog
 from flow_backend.server.handover import HttpServer
 from flow_backend.server.http import Readiness, build_http_app, build_site_app
 from flow_backend.server.listener import Listener, open_all_listeners
+from flow_backend.server.log_api import LogApi
 from flow_backend.server.memory import MemoryWatch, default_memory_bytes
 from flow_backend.server.metrics import ServerCounters
 from flow_backend.server.transfers import Transfers
@@ -80,6 +82,7 @@ async def open_server(
     gate: Gate | None = None,
     router: Callable[[], Router] = Router,
     data: DataBackend | None = None,
+    function_log: FunctionLog | None = None,
 ) -> AsyncGenerator[Server]:
     """Serve a backend while the block runs; at its end the server stops gracefully.
 
@@ -87,7 +90,7 @@ async def open_server(
     sockets that listen already; without them ``settings`` say where. ``gate`` is the one
     that the backend looks at; it is shut while the process has too much memory. ``router``
     gives the HTTP routes of the app as it serves now. ``data`` is the backend once more, if exports
-    and imports are served.
+    and imports are served. ``function_log`` is what admins may read and follow.
 
     Raises: StartError if the address cannot be had.
     """
@@ -96,6 +99,8 @@ async def open_server(
     memory = MemoryWatch(gate or Gate(), settings.memory_bytes_max or default_memory_bytes())
     transfers = None if data is None else Transfers(data, settings, memory.gate)
     more = [] if transfers is None else transfers.routes()
+    if function_log is not None:
+        more += LogApi(backend, function_log).routes()
     app = build_http_app(backend, settings, counters, readiness, memory, files, router, more)
     site = build_site_app(backend, settings, counters, router)
     calls = DirectCalls(FunctionApi(backend, settings, memory.gate), settings, counters)

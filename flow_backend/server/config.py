@@ -43,6 +43,9 @@ class Settings:
     ballast_bytes: int = _setting(
         64 << 20, "Room on the disk that is kept for deletes once it is full.", least=0
     )
+    log_bytes_max: int = _setting(
+        64 << 20, "The log of functions in the data folder, at most; 0 keeps none.", least=0
+    )
     app: str = _setting("flow", "The Python package to serve.")
     web: str = _setting("", "The folder of the web app; by default the app's own, if it has one.")
     name: str = _setting("flow", "What the server calls itself.")

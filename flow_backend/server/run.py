@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -32,6 +33,7 @@ from flow_backend.server.bounds import backend_settings
 from flow_backend.server.config import USAGE_EXIT_CODE, Settings, web_folder
 from flow_backend.server.first_version import VERSIONS, FirstVersion, FirstVersionChooser
 from flow_backend.server.frames import text_frame
+from flow_backend.server.function_log import FunctionLog, open_function_log
 from flow_backend.server.local import announced_locally
 from flow_backend.server.parent import Parent
 from flow_backend.server.user_tokens import UserTokens
@@ -130,6 +132,7 @@ async def _serve(
             local_key, _ = new_key("local", machine.runtime.now_ns() / 1e6)
             keys = AdminKeys(folder, local_key)
             async with (
+                open_function_log(folder, settings.log_bytes_max, machine.runtime) as function_log,
                 open_backend(
                     app,
                     machine.storage,
@@ -143,6 +146,7 @@ async def _serve(
                     outside=machine.outside,
                     number=first.number,
                     folder=folder / VERSIONS,
+                    on_end=None if function_log is None else function_log.note,
                 ) as backend,
                 open_user_verifier(backend, settings, machine.runtime),
                 noted(backend, first, settings),
@@ -150,11 +154,12 @@ async def _serve(
                     backend,
                     settings,
                     web=web_folder(settings) or first.web,
-                    drain=backend.stop,
+                    drain=partial(_drain, backend, function_log),
                     listening=None if parent is None else parent.listening,
                     gate=machine.gate,
                     router=lambda: backend.versions.newest.app.router,
                     data=backend,
+                    function_log=function_log,
                 ) as server,
             ):
                 _tune_interpreter()
@@ -163,6 +168,12 @@ async def _serve(
                     await stop.wait()
                 log.info("Stopping")
             nursery.cancel_scope.cancel()
+
+
+async def _drain(backend: Backend, function_log: FunctionLog | None) -> None:
+    if function_log is not None:
+        function_log.let_go()
+    await backend.stop()
 
 
 async def _stop_without(parent: Parent, stop: trio.Event) -> None:

@@ -1,0 +1,96 @@
+"""The command that shows what functions did: their calls, how they ended, what they logged."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import click
+import orjson
+
+from flow_backend.cli.target import AdminClient, Target, target_options
+
+_PATH: Final = "/api/stream_function_logs"
+_POLL_SECONDS: Final = 90.0
+_SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_KINDS: Final = {"Query": "Q", "Mutation": "M", "Action": "A", "HttpAction": "H"}
+
+
+def _span(_: click.Context, __: click.Parameter, text: str | None) -> timedelta | None:
+    if text is None:
+        return None
+    found = _SPAN.fullmatch(text)
+    if found is None:
+        raise click.BadParameter(f"{text!r} is no span: write 30s, 10m, 2h or 1d")
+    return timedelta(**{_UNITS[found[2]]: float(found[1])})
+
+
+@click.command()
+@click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@click.option("--history", default=100, show_default=True, type=click.IntRange(0, 1000),
+              help="How many of the newest entries are shown.")  # fmt: skip
+@click.option("--function", "path", help="Only those of one function, such as tasks:move.")
+@click.option("--failed", is_flag=True, help="Only calls that failed.")
+@click.option("--since", callback=_span, help="None that is older: 30s, 10m, 2h, 1d.")
+@click.option("--jsonl", is_flag=True, help="Print each entry as a JSON object a line.")
+@target_options
+def logs(
+    follow: bool,
+    history: int,
+    path: str | None,
+    failed: bool,
+    since: timedelta | None,
+    jsonl: bool,
+    target: Target,
+) -> None:
+    """Show how functions ended and what they logged; of queries only what failed or logged."""
+    wanted: dict[str, str | int] = {"failed": "true"} if failed else {}
+    if path is not None:
+        wanted["function"] = path
+    first: dict[str, str | int] = {"limit": max(1, history)}
+    if since is not None:
+        start = datetime.now().astimezone() - since
+        first["since"] = str(start.timestamp() * 1000)
+    with target.client(seconds=_POLL_SECONDS) as client:
+        answer = client.get(_PATH, cursor=0, **first, **wanted)
+        _show(answer["entries"] if history else [], jsonl)
+        if follow:
+            _follow(client, answer["newCursor"], wanted, jsonl)
+
+
+def _follow(
+    client: AdminClient, cursor: float, wanted: Mapping[str, str | int], jsonl: bool
+) -> None:
+    while True:
+        answer = client.get(_PATH, cursor=str(cursor), **wanted)
+        _show(answer["entries"], jsonl)
+        cursor = answer["newCursor"]
+
+
+def _show(entries: list[dict[str, Any]], jsonl: bool) -> None:
+    for entry in entries:
+        if jsonl:
+            click.echo(orjson.dumps(entry))
+        else:
+            for line in entry_lines(entry):
+                click.echo(line)
+
+
+def entry_lines(entry: Mapping[str, Any]) -> list[str]:
+    """Give an entry as lines for people: what was called, what it logged, how it failed."""
+    at = datetime.fromtimestamp(entry["timestamp"]).astimezone()
+    kind, error = _KINDS.get(entry["udfType"], "?"), entry["error"]
+    milliseconds = entry["executionTime"] * 1000
+    took = f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.1f} ms"
+    failed = "" if error is None else " failed"
+    shown = [f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03} {kind} "
+             f"{entry['identifier']} {took}{failed}"]  # fmt: skip
+    for line in entry["logLines"]:
+        text = " ".join(line["messages"])
+        shown += _indented(f"[{line['level']}] {text}")
+    return shown if error is None else shown + _indented(error)
+
+
+def _indented(text: str) -> list[str]:
+    return [f"    {line}" for line in text.splitlines()]
