@@ -56,6 +56,7 @@ from flow_backend.functions.deployments import (
 )
 from flow_backend.functions.env import env_problems
 from flow_backend.functions.job_steps import Step
+from flow_backend.functions.limits import run_within
 from flow_backend.functions.loader import load_version, unload_version
 from flow_backend.functions.package import Package, unpack, unzip_package
 from flow_backend.functions.plan import make_plan
@@ -79,6 +80,7 @@ T = TypeVar("T")
 logger = structlog.get_logger()
 
 _STEP_SECONDS: Final = 20.0
+_LOAD_SECONDS: Final = 60.0
 
 
 @frozen
@@ -271,16 +273,27 @@ class Deployer:
         shutil.rmtree(root, ignore_errors=True)
         unpack(package, root)
         numbers = {str(name): number for name, number in self.storage.table_numbers.items()}
+        runner = self.versions.newest.runner
+
+        def load() -> _Candidate:
+            bound = load_version(root, package.name, number).bind(numbers)
+            return _Candidate(number, bound, bound_crons(bound))
+
         try:
-            app = load_version(root, package.name, number)
-            bound = app.bind(numbers)
-            crons = bound_crons(bound)
+            candidate = run_within(runner.deadlines, _LOAD_SECONDS, load)
         except AppDefinitionError as error:
             raise Problems([Problem("code", str(error))]) from error
+        except TimeoutError:
+            said = (
+                f"The package was not imported within {_LOAD_SECONDS:g} s: a module of it runs too "
+                "long, or for ever. Do what takes time in an action."
+            )
+            raise Problems([Problem("code", said)]) from None
+        app = candidate.bound.app
         problems = [*self.check(app), *self._check_env(app)]
         if problems:
             raise Problems(problems)
-        return _Candidate(number, bound, crons)
+        return candidate
 
     def _check_env(self, app: App) -> Sequence[Problem]:
         found = env_problems(app.env, self.versions.newest.runner.env)

@@ -6,11 +6,13 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from attrs import define, field, frozen
 
 MIB: Final = 2**20
+
+T = TypeVar("T")
 
 _RUNNER: Final = "flow_backend.functions.runner"
 
@@ -220,3 +222,34 @@ class ThreadDeadlines:
                 throw(watch.thread, Interrupted if watch.thrown == 1 else InterruptedAgain)
                 watch.interrupt()
             self.busy = False
+
+
+def run_within(deadlines: Deadlines, seconds: float, work: Callable[[], T]) -> T:
+    """Do something in this thread, such as the import of a module, but not for ever.
+
+    Each nested leave() is there for one error that is thrown at its door.
+
+    Raises: TimeoutError after so many ``seconds``; what ``work`` raises.
+    """
+    watch = deadlines.watch(Limits(cpu_seconds=None, total_seconds=seconds), _nothing)
+    done: list[T] = []
+    try:
+        try:
+            try:
+                watch.enter()
+                done.append(work())
+            finally:
+                watch.over = True
+                watch.leave()
+        except Interrupted:
+            watch.over = True
+            watch.leave()
+    except Interrupted:
+        watch.leave()
+    if not done:
+        raise TimeoutError
+    return done[0]
+
+
+def _nothing() -> None:
+    """Interrupt nothing but the thread."""

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from attrs import evolve
 
 from flow_backend.functions.context import NOBODY, MutationCtx, QueryCtx
 from flow_backend.functions.function import mutation, query
-from flow_backend.functions.limits import Interrupted, Limits, ThreadDeadlines
+from flow_backend.functions.limits import Interrupted, Limits, ThreadDeadlines, run_within
+from flow_backend.functions.loader import load_version, unload_version
 from flow_backend.storage.base import Done, Refused, TableName
 from tests.functions.backend import Backend, Board, Open, Task, said
 
@@ -283,3 +285,24 @@ def test_other_threads_go_on(backend: Backend) -> None:
     thread.join()
 
     assert before > 5
+
+
+@pytest.mark.parametrize("body", ["while True: pass", "import time\nwhile True: time.sleep(0.01)"])
+def test_the_import_of_a_version_that_never_ends_is_ended(tmp_path: Path, body: str) -> None:
+    """And nothing of it stays, so that the next one can be loaded in the same thread."""
+    package = tmp_path / "endless"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "loop.py").write_text(body)
+    deadlines = ThreadDeadlines()
+
+    with pytest.raises(TimeoutError):
+        run_within(deadlines, 0.2, lambda: load_version(tmp_path, "endless", 9))
+
+    assert not [name for name in sys.modules if name.startswith("endless")]
+    (package / "loop.py").write_text("")
+    app = run_within(deadlines, 30, lambda: load_version(tmp_path, "endless", 9))
+    unload_version("endless", 9)
+    assert app.name == "endless"
+    with pytest.raises(ZeroDivisionError):
+        run_within(deadlines, 30, lambda: 1 // 0)
