@@ -48,7 +48,7 @@ def test_the_commands_of_the_guide_of_deploys_work(
     shown = commands("guides/deploying.md")
     keys = [command for command in shown if command.startswith("flow key")]
     others = [command for command in shown if command not in keys]
-    assert [len(keys), len(others)] == [3, 6]
+    assert [len(keys), len(others)] == [3, 7]
     with ServerProcess("shop", tmp_path / "flow-data", tmp_path) as server:
         monkeypatch.setenv("FLOW_ADMIN_KEY", re.findall(r"laptop\|\S+", give(keys[0]))[0])
         (tmp_path / "shop" / "bills.py").write_text(APP.replace("return 1", "return 2"))
@@ -59,7 +59,7 @@ def test_the_commands_of_the_guide_of_deploys_work(
             command = re.sub(r" \d+$", " 2", command)
             give(command.replace("https://flow.example", server.url))
             seen.append(give("flow run bills:version").strip())
-        assert seen == ["2", "2", "2", "2", "1", "2"]
+        assert seen == ["2", "2", "2", "2", "1", "2", "2"]
         assert "laptop" in give(keys[1])
         give(keys[2])
         assert "laptop" not in give(keys[1])
