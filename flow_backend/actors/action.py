@@ -201,7 +201,8 @@ class ActionActor:
         async def run(function: Function[..., Any], arguments: Mapping[str, object]) -> Any:
             if running.scope.cancel_called:
                 raise InvalidCall("this action was ended, and can call nothing any more")
-            inside = Caller(call.caller.identity, admin=True, job=call.caller.job)
+            caller = call.caller
+            inside = Caller(caller.identity, admin=True, job=caller.job, action=True)
             return await self._call(version, function, arguments, inside, running, depth + 1)
 
         await self._open_outgoing()

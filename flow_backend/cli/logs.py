@@ -1,6 +1,7 @@
 """The command that shows what functions did: their calls, how they ended, what they logged."""
 
 import re
+import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -8,10 +9,18 @@ from typing import Any, Final
 import click
 import orjson
 
-from flow_backend.cli.target import AdminClient, Target, target_options
+from flow_backend.cli.tables import one_line
+from flow_backend.cli.target import (
+    AdminClient,
+    CommandError,
+    Target,
+    find_target,
+    target_options,
+)
 
 _PATH: Final = "/api/stream_function_logs"
 _POLL_SECONDS: Final = 90.0
+_AGAIN_SECONDS: Final = 0.5
 _SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _KINDS: Final = {"Query": "Q", "Mutation": "M", "Action": "A", "HttpAction": "H"}
@@ -55,17 +64,45 @@ def logs(
     with target.client(seconds=_POLL_SECONDS) as client:
         answer = client.get(_PATH, cursor=0, **first, **wanted)
         _show(answer["entries"] if history else [], jsonl)
-        if follow:
-            _follow(client, answer["newCursor"], wanted, jsonl)
+        if not follow:
+            return
+        cursor = _follow(client, answer["newCursor"], wanted, jsonl)
+    while True:
+        # A server that starts again on this machine has another key, and perhaps another port.
+        with _found_again().client(seconds=_POLL_SECONDS) as client:
+            cursor = _follow(client, cursor, wanted, jsonl)
 
 
 def _follow(
     client: AdminClient, cursor: float, wanted: Mapping[str, str | int], jsonl: bool
-) -> None:
+) -> float:
+    """Show what comes, until the server is gone; give how far that was."""
     while True:
-        answer = client.get(_PATH, cursor=str(cursor), **wanted)
+        try:
+            answer = client.get(_PATH, cursor=str(cursor), **wanted)
+        except CommandError as error:
+            if error.status is not None:
+                raise
+            click.echo(f"{error.message} Waiting for it.", err=True)
+            return cursor
         _show(answer["entries"], jsonl)
         cursor = answer["newCursor"]
+
+
+def _found_again() -> Target:
+    """Wait for a server where there was one."""
+    asked = click.get_current_context().params
+    while True:
+        time.sleep(_AGAIN_SECONDS)
+        try:
+            target = find_target(asked["url"], asked["admin_key"], asked["data"])
+            with target.client() as client:
+                client.get("/api/check_admin_key")
+        except CommandError as error:
+            if error.status is not None:
+                raise
+        else:
+            return target
 
 
 def _show(entries: list[dict[str, Any]], jsonl: bool) -> None:
@@ -93,4 +130,5 @@ def entry_lines(entry: Mapping[str, Any]) -> list[str]:
 
 
 def _indented(text: str) -> list[str]:
-    return [f"    {line}" for line in text.splitlines()]
+    # What a user wrote may be in it, and a terminal obeys some of what it is sent.
+    return [f"    {one_line(line)}" for line in text.splitlines()]

@@ -52,7 +52,7 @@ def terminal_width() -> int | None:
 def cell_text(cell: object) -> str:
     """Give a value as a cell shows it: text as it is, on one line; whole numbers without a dot."""
     if isinstance(cell, str):
-        return _one_line(cell)
+        return one_line(cell)
     if cell is None:
         return "null"
     if isinstance(cell, bool):
@@ -63,10 +63,10 @@ def cell_text(cell: object) -> str:
         return str(int(cell))
     if isinstance(cell, (int, float)):
         return str(cell)
-    return _one_line(orjson.dumps(orjson.loads(encode(cell))).decode())
+    return one_line(orjson.dumps(orjson.loads(encode(cell))).decode())
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Show what would break the line, or change the terminal, as its escape."""
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text

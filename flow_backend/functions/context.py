@@ -31,12 +31,14 @@ T = TypeVar("T")
 class Caller:
     """On whose behalf a function runs. ``admin`` may call internal functions.
 
-    ``job`` is the id of the scheduled function that runs, or that called it.
+    ``job`` is the id of the scheduled function that runs, or that called it; ``action`` says that
+    an action calls, which is why its caller may be nobody and call internal functions all the same.
     """
 
     identity: Identity | None = None
     admin: bool = False
     job: str | None = None
+    action: bool = False
 
 
 NOBODY = Caller()

@@ -204,10 +204,10 @@ _SERVER: Final = Caller(admin=True)
 def _row(micros: int, ending: Ending) -> LogRow:
     """Write an ending down, as briefly as can be: few of all entries are ever read."""
     failure, caller = ending.failure, ending.caller
-    who = "Scheduler" if caller.job is not None else "Client"
+    who = "Scheduler" if caller.job is not None else "Action" if caller.action else "Client"
     if caller.job is not None:
         identity = "system"
-    elif caller.admin:
+    elif caller.admin and not caller.action:
         identity = "instance_admin"
     else:
         identity = "unknown" if caller.identity is None else "user"

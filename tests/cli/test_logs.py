@@ -12,6 +12,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
+from flow_backend.cli.logs import entry_lines
 from flow_backend.cli.main import backend_commands
 from flow_backend.server.local import find_local
 from tests.cli.support import ROOT, Served, serving, write_app
@@ -99,7 +100,7 @@ def test_what_functions_did_is_kept_and_found_again(served: Served) -> None:
     assert sorted(kinds) == sorted(
         [
             ("Mutation", "notes:add", "Client"),
-            ("Mutation", "notes:add", "Client"),
+            ("Mutation", "notes:add", "Action"),
             ("Action", "notes:act", "Client"),
             ("Mutation", "notes:later", "Client"),
             ("Mutation", "notes:add", "Scheduler"),
@@ -108,6 +109,7 @@ def test_what_functions_did_is_kept_and_found_again(served: Served) -> None:
         ]
     )
     assert found[0]["logLines"][0]["messages"] == ["'adding' 'milk'"]
+    assert {each["identityType"] for each in found if each["caller"] != "Scheduler"} == {"unknown"}
     assert all(each["executionTime"] >= 0 for each in found)
     assert abs(found[0]["timestamp"] - time.time()) < 1000
     [failed] = entries(served, 1, "--failed")
@@ -123,6 +125,20 @@ def test_what_functions_did_is_kept_and_found_again(served: Served) -> None:
     assert " Q notes:fails " in shown
     assert "    [WARN] 'about to'\n" in shown
     assert "Uncaught ValueError: it does not want to" in shown
+
+
+def test_what_a_user_wrote_cannot_steer_the_terminal() -> None:
+    line = {"level": "INFO", "messages": ["\x1b]0;title\x07 and \x1b[31mred"]}
+    entry = {"timestamp": 0.0, "udfType": "Mutation", "identifier": "a:b", "executionTime": 0.5,
+             "logLines": [line], "error": "no\x1b[2J\nsecond"}  # fmt: skip
+
+    shown = entry_lines(entry)
+
+    assert shown[1:] == [
+        "    [INFO] \\x1b]0;title\\x07 and \\x1b[31mred",
+        "    no\\x1b[2J",
+        "    second",
+    ]
 
 
 def test_convexs_way_to_follow_is_answered_when_something_comes(served: Served) -> None:
@@ -164,9 +180,14 @@ def test_who_follows_sees_calls_as_they_end_and_holds_up_no_stop(folder: Path) -
             served.call("mutation", "notes:add", text="last")
             code, _ = served.stop()
             assert code == 0
+            with serving(folder, "--data", str(data)) as again:
+                again.wait_ready()
+                again.folder = data
+                texts = [each["logLines"][0]["messages"][0] for each in entries(again, 3)]
+                assert texts == ["'adding' 'first'", "'adding' 'second'", "'adding' 'last'"]
+                again.call("mutation", "notes:add", text="again")
+                while "again" not in (line := following.stdout.readline()):
+                    assert "last" in line, line
             following.kill()
-    with serving(folder, "--data", str(data)) as served:
-        served.wait_ready()
-        served.folder = data
-        texts = [each["logLines"][0]["messages"][0] for each in entries(served, 3)]
-        assert texts == ["'adding' 'first'", "'adding' 'second'", "'adding' 'last'"]
+            assert following.stderr is not None
+            assert "is the server running? Waiting for it." in following.stderr.readline()
