@@ -16,6 +16,8 @@ FILE_BYTES_MAX: Final = 2**20
 PACKAGE_BYTES_MAX: Final = 64 * 2**20
 ZIP_BYTES_MAX: Final = 50 * 2**20
 FILES_MAX: Final = 10_000
+_NAME_BYTES_MAX: Final = 255
+_PATH_BYTES_MAX: Final = 1_024
 _LEFT_OUT: Final = frozenset({"__pycache__", "node_modules"})
 _WHEN: Final = (1980, 1, 1, 0, 0, 0)
 """What a zip must have for a file's time; it says nothing, so that equal files give equal zips."""
@@ -103,6 +105,7 @@ def unzip_package(zipped: bytes, name: str | None = None) -> Package:
 
     Raises: AppDefinitionError if it is none, is too large, or holds anything but one package.
     """
+    import lzma  # As zipfile does.
     import zipfile
 
     files: dict[str, bytes] = {}
@@ -121,8 +124,18 @@ def unzip_package(zipped: bytes, name: str | None = None) -> Package:
                         f"The package is larger than {PACKAGE_BYTES_MAX} bytes or {FILES_MAX} files"
                     )
                 files[_checked_path(entry.filename)] = content
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
+    except (
+        EOFError,
+        OSError,  # As bz2 says it.
+        RuntimeError,
+        ValueError,
+        lzma.LZMAError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise AppDefinitionError(f"This is no zip of a package: {error}") from None
+    if both := next((each for path in files for each in _folders(path) & files.keys()), None):
+        raise AppDefinitionError(f"The zip has {both!r} as a file and as a folder")
     tops = {path.partition("/")[0] for path in files}
     name = name or (tops.pop() if len(tops) == 1 else "")
     if f"{name}/__init__.py" not in files or any(not p.startswith(f"{name}/") for p in files):
@@ -136,7 +149,19 @@ def _checked_path(path: str) -> str:
     parts = path.split("/")
     if any(part in {"", ".", ".."} or "\\" in part or ":" in part for part in parts):
         raise AppDefinitionError(f"The zip names a file outside of its package: {path!r}")
+    if len(path.encode()) > _PATH_BYTES_MAX or any(
+        len(p.encode()) > _NAME_BYTES_MAX for p in parts
+    ):
+        raise AppDefinitionError(
+            f"The zip names a file that no disk would take: {path[:80]!r}…; a name has at most "
+            f"{_NAME_BYTES_MAX} bytes, and a path {_PATH_BYTES_MAX}"
+        )
     return path
+
+
+def _folders(path: str) -> set[str]:
+    parts = path.split("/")
+    return {"/".join(parts[:end]) for end in range(1, len(parts))}
 
 
 def unpack(package: Package, folder: Path) -> None:

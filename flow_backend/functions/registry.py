@@ -4,6 +4,7 @@ import importlib
 import inspect
 import pkgutil
 import sys
+import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from flow_backend.functions.crons import Cron, Crons
 from flow_backend.functions.env import Environment, variables_of
 from flow_backend.functions.function import Function, Kind
 from flow_backend.functions.http import HttpAction, Router
+from flow_backend.functions.limits import Interrupted
 from flow_backend.functions.scheduler import SYSTEM_FUNCTIONS
 from flow_backend.functions.system_queries import SYSTEM_QUERIES
 from flow_backend.functions.validate import Contract, compile_contract
@@ -258,7 +260,12 @@ def _import(name: str, package: str) -> ModuleType:
                 "holds it, or name another with --app."
             ) from error
         raise AppDefinitionError(_where(error, name)) from error
-    except (Exception, SystemExit) as error:  # A module that ends its process ends no server.
+    except BaseException as error:
+        # A module ends no server, whatever it raises. A deadline goes on to whoever set it, and so
+        # does Ctrl-C, which comes to the main thread alone.
+        is_main = threading.current_thread() is threading.main_thread()
+        if isinstance(error, Interrupted) or (is_main and isinstance(error, KeyboardInterrupt)):
+            raise
         raise AppDefinitionError(_where(error, name)) from error
 
 

@@ -186,6 +186,9 @@ async def test_a_refused_deploy_changes_nothing_and_says_why(
                 "app/counters.py:1: imports 'no_such_thing', and this server",
             ),
             ("raise SystemExit(3)\n", "app/counters.py:1: SystemExit"),
+            # What no `except Exception` sees ends no server either.
+            ("raise GeneratorExit\n", "app/counters.py:1: GeneratorExit"),
+            ("class Odd(BaseException): ...\nraise Odd('so')\n", "app/counters.py:2: Odd: so"),
             ("from flow_backend import *\n@query\ndef x(ctx, a: set) -> None: ...\n", "counters"),
         ):
             refused = await deploy(on, 2, counters=text)
