@@ -69,6 +69,10 @@ class LogFile:
             return self._open()
 
     def _open(self) -> int:
+        # Functions log what they are given: nobody else may read it. SQLite gives the files that
+        # it makes beside this one the same rights.
+        self.path.touch(0o600)
+        self.path.chmod(0o600)
         connection = self._connection = cast("Connection", apsw.Connection(str(self.path)))
         cast("apsw.Connection", connection).set_busy_timeout(_BUSY_MS)
         # A crash of the machine may take the last entries along; the file stays whole.

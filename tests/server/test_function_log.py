@@ -167,3 +167,16 @@ async def test_what_no_json_holds_is_shown_all_the_same(tmp_path: Path) -> None:
 
     assert entry["identifier"] == "notes:?"
     assert (entry["error"], entry["logLines"][0]["messages"]) == ("no ?", ["?"])
+
+
+async def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    """Functions log what they are given; a log that was readable by all is so no longer."""
+    (tmp_path / FILE).touch(0o644)
+    async with open_function_log(tmp_path, 1 << 20, SystemRuntime()) as log:
+        assert log is not None
+        log.note(ending())
+        await paths(log, 1)
+
+        files = [tmp_path / f"{FILE}{end}" for end in ("", "-wal", "-shm")]
+
+        assert [each.stat().st_mode & 0o777 for each in files] == [0o600] * 3
