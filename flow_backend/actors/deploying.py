@@ -307,7 +307,11 @@ class Deployer:
         except AppDefinitionError as error:
             raise Problems([Problem("code", str(error))]) from error
         await self._change(candidate.number, {"summary": plan.as_json()})
-        return [Problem("confirm", text) for text in plan.agreements]
+        asked = [Problem("confirm", text) for text in plan.agreements]
+        if new.name != old.name:
+            said = f"The package {new.name} takes the place of {old.name}, which the server serves."
+            asked.insert(0, Problem("confirm", said))
+        return asked
 
     async def _switch(self, candidate: _Candidate, check: StoredCheck | None) -> AppVersion:
         keep = KeepCrons(tuple(candidate.crons.values()), self._seed())

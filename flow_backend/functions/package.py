@@ -4,6 +4,7 @@ import hashlib
 import io
 import zlib
 from collections.abc import Mapping
+from keyword import iskeyword
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -142,6 +143,8 @@ def unzip_package(zipped: bytes, name: str | None = None) -> Package:
         raise AppDefinitionError(
             "The zip must hold one package and nothing else: its folder, with an __init__.py in it"
         )
+    if not name.isidentifier() or iskeyword(name):
+        raise AppDefinitionError(f"{name!r} is no name of a package: Python could not import it")
     return package_of(name, files)
 
 

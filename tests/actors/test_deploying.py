@@ -14,6 +14,8 @@ from flow_backend.actors.deploy_requests import Checked, Deployed, DeployRefused
 from flow_backend.actors.messages import Call
 from flow_backend.actors.preparing import Preparation
 from flow_backend.functions.deployments import building_deployment, deployments
+from flow_backend.functions.loader import loaded_versions, unload_version
+from flow_backend.functions.package import package_of, zip_package
 from flow_backend.storage import build
 from flow_backend.storage.base import TableName
 from tests.actors.stage import Stage
@@ -243,6 +245,29 @@ def put(ctx: MutationCtx) -> None:
         assert [(each.table, each.path) for each in refused.problems] == [("notes", "text")]
         assert isinstance(await deploy(on, 5, schema=with_text, notes=notes), Deployed)
         await call(on, "notes:put")
+
+
+def _parts(version: str) -> tuple[str, int]:
+    package, _, number = version.partition("@")
+    return package, int(number)
+
+
+async def test_another_package_takes_the_place_of_an_app_only_if_somebody_agrees(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    files = {"other/__init__.py": b"", "other/empty.py": b""}
+    other = zip_package(package_of("other", files))
+    async with serving(tmp_path) as on:
+        asked = await on.backend.deploy(DeployRequest(other))
+        assert isinstance(asked, DeployRefused)
+        said = "The package other takes the place of app, which the server serves."
+        assert said in [problem.text for problem in asked.problems]
+        assert await call(on, "counters:add", name="a") == [1.0] * 3
+
+        done = await on.backend.deploy(DeployRequest(other, agreed=True))
+        assert isinstance(done, Deployed), done
+    for name in loaded_versions():
+        unload_version(*_parts(name))
 
 
 async def test_the_check_in_a_process_finds_the_same(
