@@ -49,9 +49,12 @@ class Calls:
     Raises (each call): the very error that the function raised, such as an AppError.
     """
 
-    def __init__(self, running: RunningApp, identity: Identity | None) -> None:
+    def __init__(
+        self, running: RunningApp, identity: Identity | None = None, *, is_admin: bool = False
+    ) -> None:
         self._running = running
         self._identity = identity
+        self._is_admin = is_admin
 
     @overload
     def query(self, function: Query[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
@@ -141,7 +144,7 @@ class Calls:
         return function.path, contract, contract.wire_arguments(kwargs)
 
     def _caller(self, contract: Contract | None) -> Caller:
-        return Caller(self._identity, admin=contract is not None)
+        return Caller(self._identity, admin=self._is_admin or contract is not None)
 
 
 class TestApp(Calls):
@@ -186,7 +189,7 @@ class TestApp(Calls):
         running = RunningApp(
             prepare(app), Random(seed), start_ns, dict(env or {}), limits, lambda: _client(http)
         )
-        super().__init__(running, None)
+        super().__init__(running)
 
     def __enter__(self) -> Self:
         self._running.open()
@@ -206,6 +209,10 @@ class TestApp(Calls):
             token_identifier=token_identifier, subject=subject, issuer=issuer, **about
         )
         return Calls(self._running, identity)
+
+    def as_admin(self) -> Calls:
+        """Call as ``flow run`` does: by their paths, internal functions too."""
+        return Calls(self._running, is_admin=True)
 
     def set_env(self, **variables: str | None) -> None:
         """Set environment variables, as ``flow env set`` does; None takes one away.

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 # Its thread outlives a call, so there is one for all tests.
 _DEADLINES: Final = ThreadDeadlines()
-_NO_TIME_LIMIT: Final = Limits(cpu_seconds=None, total_seconds=None)
+NO_TIME_LIMIT: Final = Limits(cpu_seconds=None, total_seconds=None)
 _DAY: Final = 86_400.0
 _BASE: Final = "flow_backend."
 _URL: Final = "http://test.local"
@@ -121,7 +121,7 @@ class RunningApp:
 
     async def _hold(self) -> None:
         settings = BackendSettings(
-            limits=self.limits or _NO_TIME_LIMIT, readers=1, env=self.env, look_seconds=inf
+            limits=self.limits or NO_TIME_LIMIT, readers=1, env=self.env, look_seconds=inf
         )
         opened = open_backend(
             self.prepared.app,

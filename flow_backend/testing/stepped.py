@@ -52,7 +52,6 @@ class SteppedLoop:
     _idle_until: float | None = None
     _ended: Outcome[None] | None = None
     _nursery: trio.Nursery | None = None
-    _token: trio.lowlevel.TrioToken | None = None
     _context: dict[str, Any] = field(factory=dict[str, Any])
     _hooks: Any = None
     _is_inside: bool = False
@@ -138,26 +137,21 @@ class SteppedLoop:
 
     async def _main(self) -> None:
         async with trio.open_nursery() as nursery:
-            self._nursery, self._token = nursery, trio.lowlevel.current_trio_token()
+            self._nursery = nursery
             while True:
                 await wait_all_tasks_blocked()
                 self._idle_until = trio.lowlevel.current_statistics().seconds_to_next_deadline
 
     def _start(self, task: Callable[[], Awaitable[None]]) -> None:
         assert self._nursery is not None, "it was not started"
-        assert self._token is not None
-        self._token.run_sync_soon(self._nursery.start_soon, task)
+        # Inside it can be started as if by a task: it is then the first thing that there is to do.
+        self._nursery.start_soon(task)
 
     def _end(self, outcome: Outcome[None]) -> None:
         self._ended = outcome
 
     def _step_until_idle(self) -> None:
-        # The loop has looked around once before it was told what there is to do: so twice.
-        for _ in range(2):
-            self._idle_until = None
-            self._step()
-
-    def _step(self) -> None:
+        self._idle_until = None
         while self._idle_until is None and self._ended is None:
             if self._todo:
                 self._todo.popleft()()

@@ -1,7 +1,5 @@
 """Flow on a database in memory: its functions alone, whose writes can be counted, or all of it."""
 
-import itertools
-import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from random import Random
@@ -12,7 +10,9 @@ from attrs import define, frozen
 from flow_backend.actors.backend import Backend, BackendSettings
 from flow_backend.actors.messages import Call as BackendCall
 from flow_backend.actors.opening import open_backend
-from flow_backend.functions.context import NOBODY, Caller
+from flow_backend.errors import AppError, FlowError
+from flow_backend.functions.context import NOBODY
+from flow_backend.functions.function import Kind
 from flow_backend.functions.limits import Limits, ThreadDeadlines
 from flow_backend.functions.registry import App, load_app
 from flow_backend.functions.runner import Runner
@@ -21,23 +21,29 @@ from flow_backend.schema.ids import encode_id, new_internal_id
 from flow_backend.schema.table import BY_CREATION_TIME
 from flow_backend.server.frames import text_frame
 from flow_backend.storage.base import (
+    Committed,
     Done,
+    Executed,
     IndexBounds,
-    Job,
     Reader,
     Refused,
     Storage,
     StoredRow,
     TableName,
     Transaction,
+    Writer,
 )
 from flow_backend.storage.sqlite import open_memory_storage
+from flow_backend.testing import Calls, TestApp
+from flow_backend.testing.running import NO_TIME_LIMIT
 from flow_backend.values.encode import decode
 from flow_backend.values.value import JsonValue
 
 APP: Final = load_app("flow")
 # Its thread outlives a call, so there is one for all tests.
 _DEADLINES: Final = ThreadDeadlines()
+
+NOW: Final = "2026-10-29T12:00Z"
 
 Fields = dict[str, Any]
 """A document or another object as a client gets it."""
@@ -57,44 +63,58 @@ class Said(Exception):
 
 @define
 class Flow:
-    """The app and its database."""
+    """The app in memory, whose writes are counted."""
 
-    storage: Storage
-    runner: Runner
+    app: TestApp
+    limits: Limits = NO_TIME_LIMIT
 
     def mutate(self, path: str, /, **arguments: object) -> Call:
-        return self._mutate(path, arguments, NOBODY)
+        return self._mutate(path, arguments, self.app)
 
     def internally(self, path: str, /, **arguments: object) -> Call:
         """Run a mutation as the server does, also one that no client can call."""
-        return self._mutate(path, arguments, Caller(admin=True))
+        return self._mutate(path, arguments, self.app.as_admin())
 
-    def _mutate(self, path: str, arguments: Mapping[str, object], caller: Caller) -> Call:
-        def run(transaction: Transaction) -> Done | Refused:
-            return self.runner.mutation(path, cast("Any", arguments), caller, transaction)
-
-        committed = self.storage.writer.commit([Job(run)])
-        written = sum(len(writes) for writes in committed.writes.values())
-        return Call(value_of(committed.outcomes[0].result), written)
+    def _mutate(self, path: str, arguments: Mapping[str, object], calls: Calls) -> Call:
+        counting = CountingWriter(self.storage.writer)
+        backend = self._backend()
+        # No two things happen at one instant, as with people.
+        self.app._running.loop.clock.jump(0.001)
+        backend.mutation.writer = counting
+        try:
+            value = said(lambda: calls.mutation(path, **arguments))
+        finally:
+            backend.mutation.writer = counting.writer
+        return Call(value, counting.written[0])
 
     def do(self, path: str, /, **arguments: object) -> Any:
         return self.mutate(path, **arguments).value
 
     def query(self, path: str, /, **arguments: object) -> Any:
-        return value_of(self.query_result(path, arguments))
+        self._backend()
+        return said(lambda: self.app.query(path, **arguments))
 
-    def query_result(self, path: str, arguments: Mapping[str, object]) -> Done | Refused:
-        snapshot = self.storage.open_snapshot()
-        snapshot.begin()
-        try:
-            return self.runner.query(path, cast("Any", dict(arguments)), NOBODY, snapshot).result
-        finally:
-            snapshot.end()
-            snapshot.close()
+    def query_bytes(self, path: str, arguments: Mapping[str, object]) -> bytes:
+        self._backend()
+        running = self.app._running
+        return running.call(Kind.QUERY, path, cast("Any", arguments), NOBODY)
 
     def limited(self, **limits: Any) -> "Flow":
         """The same app and database, within other limits."""
-        return Flow(self.storage, make_runner(self.storage, Limits(**limits)))
+        return Flow(self.app, Limits(**limits))
+
+    @property
+    def storage(self) -> Storage:
+        return self.app._running.storage
+
+    @property
+    def runner(self) -> Runner:
+        return self.app._running.backend.versions.newest.runner
+
+    def _backend(self) -> Backend:
+        """Give the backend, which keeps to the limits that are wanted here."""
+        self.runner.limits = self.limits
+        return self.app._running.backend
 
     def erase(self, table: str, ident: str) -> None:
         """Delete a row past all functions, as an administrator can."""
@@ -143,11 +163,7 @@ class Flow:
         return dict(APP.schema.tables[table].read(row[3]))
 
     def _write(self, write: Callable[[Transaction], None]) -> None:
-        def run(transaction: Transaction) -> Done:
-            write(transaction)
-            return Done(b"null")
-
-        self.storage.writer.commit([Job(run)])
+        self.app.run(lambda ctx: write(ctx.db.transaction))
 
     def board(self, *columns: str) -> str:
         given = {"columns": list(columns)} if columns else {}
@@ -204,24 +220,36 @@ def value_of(result: Done | Refused) -> Any:
             raise Said(said)
 
 
-def make_runner(storage: Storage, limits: Limits) -> Runner:
-    seeds = itertools.count(time.time_ns())
-    return Runner(
-        app=APP.bind({str(name): number for name, number in storage.table_numbers.items()}),
-        limits=limits,
-        deadlines=_DEADLINES,
-        now_ms=lambda: time.time() * 1000,
-        seed=lambda: next(seeds),
-    )
+def said(call: Callable[[], Any]) -> Any:
+    """Call; an AppError, whose data is a text in Flow, becomes what was said."""
+    try:
+        return call()
+    except AppError as error:
+        raise Said(error.data) from error
+    except FlowError as error:
+        raise AssertionError(str(error)) from error
+
+
+class CountingWriter:
+    """A writer that counts what each batch writes; all else is as with the real one."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+        self.written: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.writer, name)
+
+    def finish(self, executed: Executed) -> Committed:
+        batch = self.writer.finish(executed)
+        self.written.append(sum(len(writes) for writes in batch.writes.values()))
+        return batch
 
 
 @contextmanager
 def open_flow() -> Generator[Flow]:
-    storage = open_memory_storage(list(APP.schema.tables.values()), now_ns=time.time_ns)
-    try:
-        yield Flow(storage, make_runner(storage, Limits()))
-    finally:
-        storage.close()
+    with TestApp(APP, now=NOW) as app:
+        yield Flow(app)
 
 
 @define

@@ -17,7 +17,7 @@ from flow_backend.functions.outgoing import Outgoing
 from flow_backend.functions.registry import App
 from flow_backend.functions.runner import Runner
 from flow_backend.storage.base import Done, Job, Refused, Storage, TableName, Transaction
-from flow_backend.storage.sqlite import open_memory_storage
+from flow_backend.testing.prepared import prepare
 from tests.flow.support import APP, value_of
 from tests.flow.test_recurrence import at
 
@@ -183,12 +183,13 @@ def _scan(snapshot: Any, table: str) -> list[Any]:
 @contextmanager
 def open_timeline(utc: str, app: App = APP) -> Generator[Timeline]:
     clock = [at(utc)]
-    storage = open_memory_storage(
-        list(app.schema.tables.values()), now_ns=lambda: int(clock[0] * 1e6)
-    )
+    prepared = prepare(app)
+    storage = prepared.open_storage(lambda: int(clock[0] * 1e6))
     seeds = iter(range(1_000_000))
     runner = Runner(
-        app=app.bind({str(name): number for name, number in storage.table_numbers.items()}),
+        app=prepared.app.bind(
+            {str(name): number for name, number in storage.table_numbers.items()}
+        ),
         limits=Limits(),
         deadlines=_DEADLINES,
         now_ms=lambda: clock[0],
