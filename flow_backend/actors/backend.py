@@ -246,7 +246,10 @@ class Backend:
 
         Raises: AppDefinitionError if it is no package; Overloaded if nothing was taken.
         """
-        return await self.deployer.deploy(request)
+        try:
+            return await self.deployer.deploy(request)
+        finally:
+            self._settle_deploys()
 
     async def start_deploy(self, request: DeployRequest) -> int:
         """Begin a deploy, and give its number: how it goes on stands in its row.
@@ -272,14 +275,22 @@ class Backend:
 
     def resume_deploy(self) -> None:
         """Go on with the deploy whose indexes were being built when the server ended, if any."""
+        self._settle_deploys()
 
         async def keep() -> None:
             try:
                 await self.deployer.resume()
             except Exception as error:
                 logger.warning("a deploy failed", error=shown(error))
+            self._settle_deploys()
 
         self.supervisor.nursery.start_soon(keep, name="deploy")
+
+    def _settle_deploys(self) -> None:
+        """Go on with noting how deploys ended, if the disk did not take it."""
+        endings, nursery = self.deployer.endings, self.supervisor.nursery
+        if not (endings.is_settled or nursery.cancel_scope.cancel_called):
+            nursery.start_soon(endings.settle, name="ends of deploys")
 
     @property
     def env(self) -> Mapping[str, str]:
@@ -311,6 +322,7 @@ class Backend:
             except Exception as error:
                 begun.put(error)
                 logger.warning("a deploy failed", error=shown(error))
+            self._settle_deploys()
 
         self.supervisor.nursery.start_soon(keep, name="deploy")
         answer = await begun.wait()

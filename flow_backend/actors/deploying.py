@@ -20,6 +20,7 @@ from flow_backend.actors.deploy_requests import (
     Problems,
     RollbackRequest,
 )
+from flow_backend.actors.ending import Endings
 from flow_backend.actors.mailbox import Put, Reply
 from flow_backend.actors.messages import (
     Call,
@@ -109,6 +110,7 @@ class Deployer:
         folder: where versions are unpacked, each below its number.
         check: what the server says about a version before it may serve.
         turn: whoever changes what is in force has it.
+        endings: how deploys ended whose rows do not say it yet.
     """
 
     mutations: Put[MutationMessage]
@@ -119,12 +121,13 @@ class Deployer:
     folder: Path = Path()
     check: Callable[[App], Sequence[Problem]] = _nothing_wrong
     deploys: int = 0
-    _begins: BeginServing | None = None
     turn: trio.Lock = field(factory=trio.Lock)
+    endings: Endings = field(init=False)
     _prepare: Preparation = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.versions.on_forgotten = self.unload
+        self.endings = Endings(step=self._step, turn=self.turn)
         self._prepare = Preparation(
             mutations=self.mutations,
             storage=self.storage,
@@ -175,11 +178,13 @@ class Deployer:
 
     async def deployments(self, most: int, *, served: bool) -> Sequence[Fields]:
         """Give the newest versions, newest first; those that served, or all."""
-        return await self._in_thread(lambda snapshot: deployments(snapshot, most, served=served))
+        rows = await self._in_thread(lambda snap: deployments(snap, most, served=served))
+        return [self.endings.shown(row) for row in rows]
 
     async def deployment(self, number: int) -> Fields | None:
         """Give a version, None if there is none of this number."""
-        return await self._in_thread(lambda snapshot: find_deployment(snapshot, number))
+        row = await self._in_thread(lambda snapshot: find_deployment(snapshot, number))
+        return None if row is None else self.endings.shown(row)
 
     async def resume(self) -> DeployResult | None:
         """Go on with the version whose indexes were being built when the server ended, if any.
@@ -190,10 +195,14 @@ class Deployer:
         try:
             async with self.turn:
                 zipped, fields = await worker.run(lambda: self._reading(_find_building))
-                if fields is None or zipped is None:
+                if fields is None:
                     return None
-                number = number_of(fields)
-                package = await worker.run(lambda: unzip_package(zipped, str(fields["package"])))
+                number, name = number_of(fields), str(fields["package"])
+                try:
+                    package = await worker.run(lambda: unzip_package(zipped, name))
+                except AppDefinitionError as error:
+                    await self._end(number, "failed", [Problem("code", str(error))])
+                    return None
                 request = DeployRequest(zipped, package.name, agreed=True)
                 logger.info("a version's indexes are built on", version=number)
                 return await self._deploy(worker, request, package, number)
@@ -205,16 +214,7 @@ class Deployer:
 
         The next start would find the same, so nobody has to wait for it.
         """
-        self._begins = step
-        try:
-            await self._begin()
-        except Overloaded as error:
-            logger.warning("which version serves could not be noted yet", reason=str(error))
-
-    async def _begin(self) -> None:
-        if self._begins is not None:
-            await self._step("begin", self._begins)
-            self._begins = None
+        await self.endings.begin(step)
 
     def unload(self, version: AppVersion) -> None:
         """Forget a version that nobody uses any more."""
@@ -255,6 +255,10 @@ class Deployer:
         except Problems as error:
             await self._end(number, "refused", error.problems)
             return DeployRefused(number, error.problems)
+        except Overloaded as error:
+            said = f"The server could not write what belongs to this version. {error}"
+            await self._end(number, "failed", [Problem("storage", said)])
+            raise
         except Exception as error:
             said = f"the server failed at it ({type(error).__name__}); its log says more"
             await self._end(number, "failed", [Problem("server", said)])
@@ -356,7 +360,7 @@ class Deployer:
     # --- Rows ------------------------------------------------------------------------------------
 
     async def _add(self, request: DeployRequest, package: Package) -> int:
-        await self._begin()
+        await self.endings.write()
         step = AddDeployment(
             package.name,
             package.digest,
@@ -371,7 +375,7 @@ class Deployer:
 
     async def _end(self, number: int, state: str, problems: Sequence[Problem]) -> None:
         told: list[JsonValue] = [each.as_json() for each in problems]
-        await self._change(number, {"state": state, "problems": told})
+        await self.endings.note(number, {"state": state, "problems": told})
 
     async def _change(self, number: int, fields: Fields) -> None:
         await self._step("change", ChangeDeployment(number, fields))
@@ -379,8 +383,11 @@ class Deployer:
     async def _step(self, what: str, step: Step) -> Done:
         reply = Reply[MutationDone | NotDone]()
         self.mutations.put(RunMutation(Call(f"_deployments:{what}", None), reply, step=step))
-        with trio.fail_after(_STEP_SECONDS):
-            done = await reply.wait()
+        try:
+            with trio.fail_after(_STEP_SECONDS):
+                done = await reply.wait()
+        except trio.TooSlowError:
+            raise Overloaded(f"The writer did not come to it in {_STEP_SECONDS:g} s.") from None
         result: Any = done if isinstance(done, NotDone) else done.outcome.result
         if isinstance(result, Done):
             return result
@@ -436,10 +443,11 @@ def _find_version(snapshot: Snapshot, number: int | None) -> _Found:
     return _Found(code_of(fields), str(fields["package"]), zipped)
 
 
-def _find_building(snapshot: Snapshot) -> tuple[bytes | None, Fields | None]:
-    """Find the version whose indexes were being built, and its package."""
+def _find_building(snapshot: Snapshot) -> tuple[bytes, Fields | None]:
+    """Find the version whose indexes were being built, and its package; empty if that is lost."""
     fields = building_deployment(snapshot)
-    return (None if fields is None else snapshot.package(str(fields["digest"]))), fields
+    found = None if fields is None else snapshot.package(str(fields["digest"]))
+    return found or b"", fields
 
 
 def _check_source(package: Package) -> None:

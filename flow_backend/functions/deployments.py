@@ -1,6 +1,6 @@
 """Deployments as rows of ``_deployments``: what serves, what did, and what was refused and why."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, cast
 
@@ -32,6 +32,7 @@ DEV_KEPT: Final = 20
 """Of what ``flow dev`` has pushed at each save, so many stay."""
 
 _FORGET_EACH: Final = 10
+_OPEN: Final = ("checking", "building")
 _MS_A_DAY: Final = 86_400_000
 
 Fields = Mapping[str, JsonValue]
@@ -64,6 +65,8 @@ class Problem:
 class AddDeployment:
     """Note that a package came, and give it the next number.
 
+    Deploys go one after the other: one before it that seems to be under way was given up.
+
     Attributes:
         zipped: the package; None if the database has it.
         restores: the version that it brings back.
@@ -83,6 +86,8 @@ class AddDeployment:
         del run
         newest = next(iter(list(islice(_newest_first(transaction), 1))), None)
         number = 1 if newest is None else number_of(fields_of(newest)) + 1
+        said = "The server gave up on this version: send it again."
+        _change_all(transaction, _OPEN, _failed(said))
         add_row(transaction, self, number)
         return Done(orjson.dumps(number))
 
@@ -145,15 +150,31 @@ class BeginServing:
     def __call__(self, transaction: Transaction, run: Run) -> Done | Refused:
         """Do it; see :class:`flow_backend.functions.job_steps.Step`."""
         del run
-        said = Problem("interrupted", "The server ended before this version was in force.")
-        for state in ("checking", *(() if self.new is None else ("building",))):
-            for row in list(transaction.scan(_in_state(state))):
-                ended: Fields = {"state": "failed", "problems": [said.as_json()]}
-                transaction.replace(DEPLOYMENTS, row, {**fields_of(row), **ended})
+        _change_all(transaction, self.ends, self.ended)
         if self.new is not None:
             add_row(transaction, self.new, self.number)
             activate(transaction, self.number)
         return Done(b"null")
+
+    @property
+    def ends(self) -> Sequence[str]:
+        """The states of those that have failed."""
+        return ("checking",) if self.new is None else _OPEN
+
+    @property
+    def ended(self) -> Fields:
+        """What their rows then say."""
+        return _failed("The server ended before this version was in force.")
+
+
+def _failed(why: str) -> Fields:
+    return {"state": "failed", "problems": [Problem("interrupted", why).as_json()]}
+
+
+def _change_all(transaction: Transaction, states: Iterable[str], fields: Fields) -> None:
+    for state in states:
+        for row in list(transaction.scan(_in_state(state))):
+            transaction.replace(DEPLOYMENTS, row, {**fields_of(row), **fields})
 
 
 def activate(transaction: Transaction, number: int) -> None:

@@ -1,0 +1,116 @@
+"""Deploys that come to an end when the disk, or the process, does not let them."""
+
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+import trio
+from trio.testing import MockClock
+
+from flow_backend.actors import deploying
+from flow_backend.actors.deploy_requests import DeployRequest
+from flow_backend.actors.deploying import Deployer
+from flow_backend.actors.preparing import Preparation
+from flow_backend.functions.deployments import AddDeployment, BeginServing
+from tests.actors.test_versions import zipped
+from tests.server.test_first_version import Life, Machine, make_machine
+
+BROKEN = {"counters": "1 / 0\n"}
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return make_machine(tmp_path, monkeypatch)
+
+
+async def shown(life: Life, number: int) -> tuple[str, list[str]]:
+    """Give a version's state and the kinds of its problems, as whoever asks the server sees it."""
+    found: Any = await life.backend.deployment(number)
+    listed = await life.backend.deployments(10, served=False)
+    assert [each for each in listed if each["number"] == number] == [found]
+    return found["state"], [each["kind"] for each in found["problems"]]
+
+
+def stored(life: Life, number: int) -> str:
+    return next(state for each, _, state in life.states() if each == number)
+
+
+@pytest.mark.parametrize(
+    ("files", "state", "kind"), [(BROKEN, "refused", "code"), ({}, "failed", "storage")]
+)
+async def test_a_deploy_ends_truthfully_although_the_disk_is_full(
+    autojump_clock: MockClock,
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+    files: dict[str, str],
+    state: str,
+    kind: str,
+) -> None:
+    """Whoever asks hears of the end at once, and the row says it as soon as there is room."""
+
+    def fill(_: object) -> None:
+        machine.disk.fail("write", 1, None, apsw.FullError)
+
+    async with machine.life() as life:
+        with monkeypatch.context() as patched:
+            patched.setattr(deploying, "_check_source", fill)
+            assert await life.backend.start_deploy(DeployRequest(zipped(2, **files))) == 2
+            await trio.sleep(100)
+        assert stored(life, 2) == "checking", "the disk is full"
+        assert await shown(life, 2) == (state, [kind])
+
+        machine.disk.mend()
+        await trio.sleep(60)
+
+        assert stored(life, 2) == state
+        assert await shown(life, 2) == (state, [kind])
+        assert await life.deploy(3) == 3
+
+
+async def test_a_version_that_nobody_works_on_has_failed_at_the_next_deploy(
+    autojump_clock: MockClock, machine: Machine
+) -> None:
+    """The writer was too slow, so that its deploy was given up before its row was there."""
+    async with machine.life() as life:
+        late = AddDeployment("app", "none", None, "deploy", seed=7)
+        await life.backend.write(late, "late")
+        assert await shown(life, 2) == ("checking", [])
+
+        assert await life.deploy(3) == 3
+
+        assert await shown(life, 2) == ("failed", ["interrupted"])
+        assert await life.add() == 3
+
+
+async def test_what_the_server_ended_in_has_failed_although_the_disk_is_full_at_the_start(
+    autojump_clock: MockClock, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever watches over the restart hears it, and the row says it once there is room."""
+    async with machine.life() as life:
+        with monkeypatch.context() as patched:
+            patched.setattr(Preparation, "check_documents", _never)
+            with trio.move_on_after(60):
+                await life.backend.deploy(DeployRequest(zipped(2)))
+        assert stored(life, 2) == "checking"
+
+    real = Deployer.begin
+
+    async def begin(self: Deployer, step: BeginServing) -> None:
+        machine.disk.fail("write", 1, None, apsw.FullError)
+        await real(self, step)
+
+    monkeypatch.setattr(Deployer, "begin", begin)
+    async with machine.life() as life:
+        life.backend.resume_deploy()
+        assert await shown(life, 2) == ("failed", ["interrupted"])
+        assert stored(life, 2) == "checking", "the disk is full"
+
+        machine.disk.mend()
+        await trio.sleep(60)
+
+        assert stored(life, 2) == "failed"
+
+
+async def _never(*_: object) -> None:
+    await trio.sleep_forever()
