@@ -203,6 +203,7 @@ def test_who_follows_the_tutorial_sees_what_it_says(reader: Reader) -> None:
                     tab.wait_shown(choices=as_asked, is_open=False)
                 case ["flow", "deploy"]:
                     tab.wait_shown(choices=by_votes)
+                    assert 'id="root"' in httpx.get(reader.url).text
                 case ["flow", "versions"]:
                     assert "the most votes first" in reader.said
                     tab.wait_shown(choices=as_asked)
