@@ -91,6 +91,7 @@ class BackendSettings:
         batch_max: how many mutations commit together at most.
         readers: threads for queries that are too slow for the loop.
         redact: whether clients are told no more of an error than that there was one.
+        log_words: whether the log of functions has an error's own words.
         stop_seconds: how long running actions may go on when the server stops.
         outgoing_allow: networks that actions may call although they are not public.
         look_seconds: how often is looked whether the wall clock was set, and at what is kept for
@@ -110,6 +111,7 @@ class BackendSettings:
     batch_max: int = 64
     readers: int = 3
     redact: bool = False
+    log_words: bool = False
     env: Mapping[str, str] = field(factory=dict[str, str])
     mailbox_seconds: float = 20.0
     stop_seconds: float = 10.0

@@ -144,6 +144,7 @@ def _runner(
         seed=lambda: runtime.random.getrandbits(64),
         env=MappingProxyType({**settings.env, **_stored_env(storage)}),
         redact=settings.redact,
+        log_words=settings.log_words,
         stopwatch=runtime.stopwatch,
         monotonic=runtime.monotonic,
         in_flight=in_flight or Unnoted(),

@@ -18,8 +18,8 @@ from flow_backend.cli.target import (
     target_options,
 )
 
-_PATH: Final = "/api/stream_function_logs"
-_POLL_SECONDS: Final = 90.0
+PATH: Final = "/api/stream_function_logs"
+POLL_SECONDS: Final = 90.0
 _AGAIN_SECONDS: Final = 0.5
 _SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -61,15 +61,15 @@ def logs(
     if since is not None:
         start = datetime.now().astimezone() - since
         first["since"] = str(start.timestamp() * 1000)
-    with target.client(seconds=_POLL_SECONDS) as client:
-        answer = client.get(_PATH, cursor=0, **first, **wanted)
+    with target.client(seconds=POLL_SECONDS) as client:
+        answer = client.get(PATH, cursor=0, **first, **wanted)
         _show(answer["entries"] if history else [], jsonl)
         if not follow:
             return
         cursor = _follow(client, answer["newCursor"], wanted, jsonl)
     while True:
         # A server that starts again on this machine has another key, and perhaps another port.
-        with _found_again().client(seconds=_POLL_SECONDS) as client:
+        with _found_again().client(seconds=POLL_SECONDS) as client:
             cursor = _follow(client, cursor, wanted, jsonl)
 
 
@@ -79,7 +79,7 @@ def _follow(
     """Show what comes, until the server is gone; give how far that was."""
     while True:
         try:
-            answer = client.get(_PATH, cursor=str(cursor), **wanted)
+            answer = client.get(PATH, cursor=str(cursor), **wanted)
         except CommandError as error:
             if error.status is not None:
                 raise
@@ -117,18 +117,22 @@ def _show(entries: list[dict[str, Any]], jsonl: bool) -> None:
 def entry_lines(entry: Mapping[str, Any]) -> list[str]:
     """Give an entry as lines for people: what was called, what it logged, how it failed."""
     at = datetime.fromtimestamp(entry["timestamp"]).astimezone()
-    kind, error = _KINDS.get(entry["udfType"], "?"), entry["error"]
-    milliseconds = entry["executionTime"] * 1000
+    head = f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03} {headline(entry)}"
+    return [head, *(f"    {line}" for line in details(entry))]
+
+
+def headline(entry: Mapping[str, Any]) -> str:
+    """Say what was called, how long it took, and whether it failed."""
+    kind, milliseconds = _KINDS.get(entry["udfType"], "?"), entry["executionTime"] * 1000
     took = f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.1f} ms"
-    failed = "" if error is None else " failed"
-    shown = [f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03} {kind} "
-             f"{entry['identifier']} {took}{failed}"]  # fmt: skip
-    for line in entry["logLines"]:
-        text = " ".join(line["messages"])
-        shown += _indented(f"[{line['level']}] {text}")
-    return shown if error is None else shown + _indented(error)
+    failed = "" if entry["error"] is None else " failed"
+    # A client may have asked for a function of any name.
+    return f"{kind} {one_line(entry['identifier'])} {took}{failed}"
 
 
-def _indented(text: str) -> list[str]:
+def details(entry: Mapping[str, Any]) -> list[str]:
+    """Give what a call logged, and how it failed, if it did; nothing that a terminal obeys."""
+    said = [f"[{line['level']}] {' '.join(line['messages'])}" for line in entry["logLines"]]
+    said += [] if entry["error"] is None else [entry["error"]]
     # What a user wrote may be in it, and a terminal obeys some of what it is sent.
-    return [f"    {one_line(line)}" for line in text.splitlines()]
+    return [one_line(line) for text in said for line in text.splitlines()]

@@ -209,6 +209,8 @@ class Runner:
     It holds no state of a call: one runner serves all threads. ``on_refusal`` hears each error
     that a function ends with, itself: the tests of an app raise it again. ``on_end`` hears how
     calls end, for the log of functions: of queries only those that failed or logged something.
+    ``log_words`` is whether an error's own words, which may quote arguments, go there too; the
+    server's log then need not tell of it as well.
     """
 
     app: BoundApp
@@ -218,6 +220,7 @@ class Runner:
     seed: Callable[[], int]
     env: Mapping[str, str] = field(factory=dict[str, str])
     redact: bool = False
+    log_words: bool = False
     stopwatch: Callable[[], Watch] = Stopwatch
     in_flight: InFlight = field(factory=Unnoted)
     outgoing: Outgoing = field(factory=Outgoing)
@@ -510,9 +513,9 @@ class Runner:
         # The same error of the same function has the same id: a re-run that fails again is equal.
         ident = hashlib.blake2b(f"{path}\n{text}".encode(), digest_size=8).hexdigest()
         head = f"[Request ID: {ident}] Server Error"
-        log.failure = f"{head}\n{text}"
-        message = head if redact else log.failure
-        if not isinstance(error, FunctionError):
+        log.failure = f"{head}\n{text if self.log_words else _wordless(error)}"
+        message = head if redact else f"{head}\n{text}"
+        if not isinstance(error, FunctionError) and not self.log_words:
             # Its own words may quote arguments and documents: they go to the caller alone.
             kind, frames = type(error).__name__, _app_frames(error.__traceback__)
             logger.warning(
@@ -539,11 +542,23 @@ def _uncaught(error: BaseException) -> str:
     if isinstance(error, FlowError) and not isinstance(error, AppError):
         first = said
     else:
-        kind = "ConvexError" if isinstance(error, AppError) else type(error).__name__
-        first = f"Uncaught {kind}: {said}"
+        first = f"Uncaught {_kind(error)}: {said}"
     # A lone surrogate has no place on the wire.
+    return _with_frames(first.encode(errors="replace").decode(), error)
+
+
+def _wordless(error: BaseException) -> str:
+    """Print an error without its own words, which may quote arguments and documents."""
+    return _with_frames(_kind(error), error)
+
+
+def _kind(error: BaseException) -> str:
+    return "ConvexError" if isinstance(error, AppError) else type(error).__name__
+
+
+def _with_frames(first: str, error: BaseException) -> str:
     frames = [f"    {frame}" for frame in _app_frames(error.__traceback__)]
-    return "\n".join([first.encode(errors="replace").decode(), *frames])
+    return "\n".join([first, *frames])
 
 
 def _app_frames(trace: TracebackType | None) -> list[str]:

@@ -17,6 +17,8 @@ def backend_settings(settings: Settings) -> BackendSettings:
     """
     return BackendSettings(
         limits=_call_limits(settings),
+        redact=settings.redact,
+        log_words=settings.log_words,
         session=SessionLimits(
             mutations=settings.session_mutations_max,
             actions=settings.session_actions_max,

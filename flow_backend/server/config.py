@@ -46,6 +46,14 @@ class Settings:
     log_bytes_max: int = _setting(
         64 << 20, "The log of functions in the data folder, at most; 0 keeps none.", least=0
     )
+    redact: bool = _setting(
+        False,
+        "Whether clients are told of an error only its Request ID, and the data of an AppError.",
+    )
+    log_words: bool = _setting(
+        False,
+        "Whether the log of functions has the words of errors, too, which may quote arguments.",
+    )
     app: str = _setting("flow", "The Python package to serve.")
     web: str = _setting("", "The folder of the web app; by default the app's own, if it has one.")
     name: str = _setting("flow", "What the server calls itself.")

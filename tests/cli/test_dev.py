@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.cli.dev import PATIENCE_SECONDS, Dev, descendants, developing, is_running
@@ -66,6 +67,35 @@ def test_a_save_is_live_and_its_types_follow(running: Dev) -> None:
     assert running.call("query", "notes:texts") == [4]
     running.wait_said(r"types: api\.ts in types$")
     assert "number[]" in (running.folder / "types" / "api.ts").read_text()
+
+
+def test_what_functions_say_is_shown(running: Dev) -> None:
+    running.save(
+        "jotter/notes.py",
+        "    ctx.db.insert",
+        '    ctx.log.info("adding", text)\n    ctx.db.insert',
+    )
+    running.wait_said("is live")
+    running.call("mutation", "notes:add", text="milk\x1b[2J")
+    running.wait_said(r"^\d\d:\d\d:\d\d M notes:add \d+(\.\d)? ms$")
+    running.wait_said(r"^  \[INFO\] 'adding' 'milk\\x1b\[2J'$")
+
+    running.save(
+        "jotter/notes.py", "    return [note", '    raise ValueError("no milk")\n    return [note'
+    )
+    running.wait_said("is live")
+    url = f"{running.url}/api/query"
+    answer = httpx.post(url, json={"path": "notes:texts", "args": {}}).json()
+    assert answer["status"] == "error"
+    running.wait_said(r"^\d\d:\d\d:\d\d Q notes:texts \d+(\.\d)? ms failed$")
+    running.wait_said(r"^  Uncaught ValueError: no milk$")
+    running.wait_said(r"^ +at texts \(jotter/notes.py:12\)$")
+
+    [server] = descendants(running.popen.pid)
+    os.kill(server, signal.SIGKILL)
+    running.wait_ready()
+    running.call("mutation", "notes:add", text="after")
+    running.wait_said(r"^  \[INFO\] 'adding' 'after'$")
 
 
 MISTAKES = [

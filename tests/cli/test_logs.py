@@ -114,7 +114,8 @@ def test_what_functions_did_is_kept_and_found_again(served: Served) -> None:
     assert abs(found[0]["timestamp"] - time.time()) < 1000
     [failed] = entries(served, 1, "--failed")
     assert failed["identifier"] == "notes:fails"
-    assert "it does not want to" in failed["error"]
+    assert "Server Error\nValueError\n    at fails (" in failed["error"]
+    assert "it does not want to" not in str(found)  # An error's own words may quote arguments.
     assert failed["requestId"] in failed["error"]
     assert len(entries(served, 3, "--function", "notes:add")) == 3
     assert len(entries(served, 2, "--history", "2")) == 2
@@ -124,7 +125,7 @@ def test_what_functions_did_is_kept_and_found_again(served: Served) -> None:
     shown = logs(served, "--failed")
     assert " Q notes:fails " in shown
     assert "    [WARN] 'about to'\n" in shown
-    assert "Uncaught ValueError: it does not want to" in shown
+    assert "\n    ValueError\n" in shown
 
 
 def test_what_a_user_wrote_cannot_steer_the_terminal() -> None:
@@ -191,3 +192,18 @@ def test_who_follows_sees_calls_as_they_end_and_holds_up_no_stop(folder: Path) -
             following.kill()
             assert following.stderr is not None
             assert "is the server running? Waiting for it." in following.stderr.readline()
+
+
+def test_the_words_of_errors_are_kept_from_clients_or_told_to_the_log(folder: Path) -> None:
+    data, environment = folder / "quiet", {"FLOW_REDACT": "1", "FLOW_LOG_WORDS": "1"}
+    with serving(folder, "--data", str(data), environment=environment) as quiet:
+        quiet.wait_ready()
+        quiet.folder = data
+        body = {"path": "notes:fails", "args": {}}
+
+        told = httpx.post(f"{quiet.url}/api/query", json=body).json()
+        [entry] = entries(quiet, 1)
+
+    assert "logLines" not in told
+    assert told["errorMessage"] == f"[Request ID: {entry['requestId']}] Server Error"
+    assert "Uncaught ValueError: it does not want to\n    at fails (" in entry["error"]

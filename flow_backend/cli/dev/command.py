@@ -13,6 +13,7 @@ from flow_backend.cli.dev.loop import DevLoop
 from flow_backend.cli.dev.pushes import Pushes
 from flow_backend.cli.dev.screen import Screen
 from flow_backend.cli.dev.server import DevServer, ServerGaveUp
+from flow_backend.cli.dev.tail import Tail
 from flow_backend.cli.dev.web import DevWeb, find_web
 from flow_backend.cli.target import CommandError
 from flow_backend.errors import StartError, leaves
@@ -88,6 +89,7 @@ def _loop(folder: Path, settings: Settings, with_web: bool, types: Path | None) 
         Pushes(Path(settings.data)),
         screen,
         DevServer(_serve_command(settings), listening, screen, on_ready=lambda: None),
+        Tail(Path(settings.data), screen),
         None if found is None or not with_web else DevWeb(found, url, screen),
     )
 

@@ -15,6 +15,7 @@ from flow_backend.cli.dev.pushes import Live, NotLive, Pushes
 from flow_backend.cli.dev.saves import watch
 from flow_backend.cli.dev.screen import Screen
 from flow_backend.cli.dev.server import DevServer
+from flow_backend.cli.dev.tail import Tail
 from flow_backend.cli.dev.web import DevWeb
 from flow_backend.cli.target import CommandError
 from flow_backend.errors import AppDefinitionError
@@ -33,6 +34,7 @@ class DevLoop:
     Attributes:
         folder: of the app's package.
         server: its child process.
+        tail: shows what functions say.
         web: the web client's; None if there is none, or it is not wanted.
     """
 
@@ -42,6 +44,7 @@ class DevLoop:
     pushes: Pushes
     screen: Screen
     server: DevServer
+    tail: Tail
     web: DevWeb | None = None
     _seen: str | None = field(default=None, init=False)
     _is_new_life: bool = field(default=False, init=False)
@@ -58,6 +61,7 @@ class DevLoop:
                 nursery.start_soon(_until_a_signal, nursery.cancel_scope)
                 nursery.start_soon(watch, self.folder, tell.clone())
                 nursery.start_soon(self.server.run)
+                nursery.start_soon(self.tail.run)
                 if self.web is not None:
                     nursery.start_soon(self.web.run)
                 await self._look()
@@ -98,6 +102,7 @@ class DevLoop:
             self.screen.bad(error.message)
             return
         self._seen = None
+        self.tail.meet()
         self.screen.good(f"Flow is ready at {self.url}; what you save in {self.folder.name}/ runs")
 
     async def _check(self, package: Package) -> None:

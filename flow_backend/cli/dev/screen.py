@@ -33,6 +33,12 @@ class Screen:
         for each in details:
             self._print(f"  {each}")
 
+    def called(self, text: str, details: Iterable[str], *, failed: bool) -> None:
+        """Show a call of a function."""
+        self._line(text, _RED if failed else "")
+        for each in details:
+            self._print(f"  {each}")
+
     def passed_on(self, source: str, text: str) -> None:
         """Show a line that another program said."""
         self._print(f"{self._in(_DIM, source)} {text}")

@@ -115,9 +115,12 @@ class DevServer:
 
 
 def _environment() -> dict[str, str]:
-    """Let the package in this folder come before an installed one of its name."""
+    """Let the package in this folder come before an installed one of its name.
+
+    Who writes an app wants to read what its errors say.
+    """
     paths = [str(Path.cwd()), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    return {"FLOW_LOG_WORDS": "1", **os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 async def _stop(process: trio.Process) -> None:
