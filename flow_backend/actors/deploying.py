@@ -147,9 +147,7 @@ class Deployer:
         try:
             package = await worker.run(lambda: unzip_package(request.zipped, request.package))
             async with self.turn:
-                number = await self._add(request, package)
-                on_number(number)
-                return await self._deploy(worker, request, package, number)
+                return await self._begin(worker, request, package, on_number)
         finally:
             worker.close()
 
@@ -161,20 +159,18 @@ class Deployer:
         Raises: AppDefinitionError if there is no such version, or its package is kept no more;
             what :meth:`deploy` raises.
         """
-        found = await self._in_thread(lambda snapshot: _find_version(snapshot, wanted.to))
-        return await self.deploy(
-            DeployRequest(
-                zipped=found.zipped,
-                package=found.package,
-                origin="rollback",
-                author=wanted.author,
-                message=wanted.message,
-                restores=found.number,
-                dry_run=wanted.dry_run,
-                agreed=wanted.agreed,
-            ),
-            on_number,
-        )
+        worker = self.runtime.worker("deploy")
+        try:
+            async with self.turn:
+                # Which one is before that of now is known once nobody else may change that.
+                found = await worker.run(
+                    lambda: self._reading(lambda snapshot: _find_version(snapshot, wanted.to))
+                )
+                request = found.asked_by(wanted)
+                package = await worker.run(lambda: unzip_package(request.zipped, request.package))
+                return await self._begin(worker, request, package, on_number)
+        finally:
+            worker.close()
 
     async def deployments(self, most: int, *, served: bool) -> Sequence[Fields]:
         """Give the newest versions, newest first; those that served, or all."""
@@ -230,6 +226,17 @@ class Deployer:
         worker.close()
 
     # --- The way of a package --------------------------------------------------------------------
+
+    async def _begin(
+        self,
+        worker: Worker,
+        request: DeployRequest,
+        package: Package,
+        on_number: Callable[[int], None],
+    ) -> DeployResult:
+        number = await self._add(request, package)
+        on_number(number)
+        return await self._deploy(worker, request, package, number)
 
     async def _deploy(
         self, worker: Worker, request: DeployRequest, package: Package, number: int
@@ -424,6 +431,19 @@ class _Found:
     number: int
     package: str
     zipped: bytes = field(repr=False)
+
+    def asked_by(self, wanted: RollbackRequest) -> DeployRequest:
+        """Give what brings it back."""
+        return DeployRequest(
+            zipped=self.zipped,
+            package=self.package,
+            origin="rollback",
+            author=wanted.author,
+            message=wanted.message,
+            restores=self.number,
+            dry_run=wanted.dry_run,
+            agreed=wanted.agreed,
+        )
 
 
 def _find_version(snapshot: Snapshot, number: int | None) -> _Found:

@@ -23,6 +23,7 @@ from flow_backend.actors.deploy_requests import (
     RollbackRequest,
 )
 from flow_backend.actors.messages import Call
+from flow_backend.actors.preparing import Preparation
 from flow_backend.functions.loader import load_version, loaded_versions, unload_version
 from flow_backend.functions.package import package_of, unpack, unzip_package, zip_package
 from flow_backend.runtime import Finished, wait_for
@@ -292,6 +293,31 @@ async def test_a_rollback_brings_a_version_back(autojump_clock: MockClock, tmp_p
         await on.rest()
 
         assert await call(on, "counters:add", name="a") == [2.0] * 3
+
+
+async def test_a_rollback_goes_back_from_what_serves_when_its_turn_comes(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not from what served when it was asked for: a deploy or another rollback may be before it."""
+
+    async def check(*_: object) -> None:
+        await trio.sleep(1)
+
+    monkeypatch.setattr(Preparation, "check_documents", check)
+    async with serving(tmp_path) as on, trio.open_nursery() as nursery:
+        for number in range(2, 6):
+            await deploy(on, number)
+
+        for _ in range(2):
+            nursery.start_soon(on.backend.start_rollback, RollbackRequest())
+        await trio.sleep(5)
+        assert await call(on, "counters:add", name="a") == [3.0] * 3
+
+        nursery.start_soon(deploy, on, 6)
+        await on.rest()
+        nursery.start_soon(on.backend.start_rollback, RollbackRequest())
+        await trio.sleep(5)
+        assert await call(on, "counters:add", name="a") == [3.0] * 3
 
 
 @pytest.mark.slow
