@@ -6,7 +6,9 @@ from typing import Final, Literal
 from attrs import frozen
 
 from flow.new_reminder import make_reminder
+from flow.restoring import bring_back
 from flow.ringing import (
+    NOTHING_OPEN,
     close_open,
     delivery_of,
     end_reminder,
@@ -284,7 +286,7 @@ def _acknowledge(ctx: MutationCtx, reminder: Id[Reminder], occurrence: str | Non
     closes = row.open
     if closes is None or not close_open(ctx, row, "acknowledged"):
         return
-    changes: dict[str, object] = {"open": None, "snoozed_until": None, "held_until": None}
+    changes = dict(NOTHING_OPEN)
     settings = settings_of(ctx)
     series = series_of(row, settings)
     if series is not None and series.anchor == "done":
@@ -300,10 +302,28 @@ def _after_done(ctx: MutationCtx, row: Reminder, series: Series) -> Occurrence |
 
 @mutation
 def cancel(ctx: MutationCtx, reminder: Id[Reminder]) -> None:
-    """End a reminder: it rings no more, and is gone from every screen. Twice is once."""
+    """End a reminder: it rings no more, and is gone from every screen. Twice is once.
+
+    It is kept, so that :func:`restore` can bring it back.
+    """
     row = ctx.db.get(reminder)
     if row is not None and row.state != "canceled":
         end_reminder(ctx, row)
+
+
+@mutation
+def restore(ctx: MutationCtx, reminder: Id[Reminder]) -> None:
+    """Bring back a reminder that was canceled, as it was. Twice is once; so is one that stands.
+
+    What rang or was snoozed is so again, without a new ring. A repeat skips what came while it was
+    canceled; what was due within the last minute still rings. One of a task follows it again.
+
+    Raises: AppError if it is gone, if nothing of it is left to come, or if its task has a reminder
+    for the same time meanwhile.
+    """
+    row = _existing(ctx, reminder)
+    if row.state == "canceled":
+        bring_back(ctx, row)
 
 
 def _existing(ctx: MutationCtx, reminder: Id[Reminder]) -> Reminder:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from attrs import evolve
 
 from flow.due import series_of_task
-from flow.schema import Delivery, DeliveryState, Reminder
+from flow.schema import Canceled, Delivery, DeliveryState, Reminder
 from flow.settings import Settings, settings_of
 from flow.time.instants import offset_at, to_wall
 from flow.time.lateness import ON_TIME_SECONDS, RINGS_SECONDS_MAX, Ring, judge, ring_for
@@ -27,6 +27,8 @@ from flow_backend import (
 
 KEPT_DELIVERIES: Final = 20
 """How many of a reminder's deliveries are kept: a repeat would add to them for ever."""
+
+NOTHING_OPEN: Final[dict[str, Any]] = {"open": None, "snoozed_until": None, "held_until": None}
 
 _RINGS_WALKED_MAX: Final = 2_000
 _DAY_MS: Final = 86_400_000.0
@@ -289,10 +291,18 @@ def close_open(ctx: MutationCtx, row: Reminder, state: DeliveryState) -> bool:
 
 
 def end_reminder(ctx: MutationCtx, row: Reminder) -> None:
-    """End a reminder and what is open of it."""
+    """End a reminder and what is open of it, and keep what it waited for."""
     close_open(ctx, row, "ended")
-    ended: dict[str, object] = {"open": None, "snoozed_until": None, "held_until": None}
-    save(ctx, row, state="canceled", **next_fields(None), **ended)
+    canceled = Canceled(
+        occurrence=row.occurrence,
+        next_date=row.next_date,
+        next_time=row.next_time,
+        next_at=row.next_at,
+        open=row.open,
+        snoozed_until=row.snoozed_until,
+        held_until=row.held_until,
+    )
+    save(ctx, row, state="canceled", canceled=canceled, **next_fields(None), **NOTHING_OPEN)
 
 
 def _forget_old(ctx: MutationCtx, reminder: Id[Reminder]) -> None:

@@ -237,6 +237,19 @@ DeliveryState = Literal[
 ]
 
 
+@frozen
+class Canceled:
+    """What a reminder waited for when it was canceled: a restored one waits for that again."""
+
+    occurrence: str | None = None
+    next_date: Date | None = None
+    next_time: Time | None = None
+    next_at: Instant | None = None
+    open: str | None = None
+    snoozed_until: Instant | None = None
+    held_until: Instant | None = None
+
+
 @document("reminders")
 class Reminder(Document):
     """Something to be reminded of: one row, however often it rings.
@@ -254,6 +267,7 @@ class Reminder(Document):
         held_until: the end of the quiet hours that keep it.
         closed: how many occurrences were closed by a repeat that counts from completion.
         wakes_at: the instant of ``job``, the one job that waits for it.
+        canceled: of one that is canceled, what is needed to restore it.
     """
 
     title: str
@@ -279,6 +293,7 @@ class Reminder(Document):
     closed: int = 0
     wakes_at: Instant | None = None
     job: Id[ScheduledFunction] | None = None
+    canceled: Canceled | None = None
 
     by_state = Index("state", "next_at")
     by_task = Index("task", "offset")

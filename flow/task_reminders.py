@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from flow.ringing import (
+    NOTHING_OPEN,
     close_open,
     end_reminder,
     next_fields,
@@ -88,9 +89,35 @@ def add_offset(ctx: MutationCtx, task: Dated, offset: str) -> Id[Reminder]:
     for row in rows:
         if row.offset == check_offset(offset):
             return row.id
-    if len(rows) == OFFSETS_MAX:
-        raise AppError(f"A task has at most {OFFSETS_MAX} reminders.")
+    _check_room(rows)
     return _make(ctx, task, check_offset(offset))
+
+
+def check_restorable(ctx: MutationCtx, row: Reminder) -> None:
+    """Check that a task can have a canceled reminder again.
+
+    Raises: AppError if it has one for the same time meanwhile, or too many others.
+    """
+    if row.task is None or row.offset is None:
+        return
+    rows = _rows(ctx, row.task)
+    if row.offset in {each.offset for each in rows}:
+        raise AppError("Its task has a reminder for the same time again: there is none to restore.")
+    _check_room(rows)
+
+
+def _check_room(rows: Sequence[Reminder]) -> None:
+    if len(rows) >= OFFSETS_MAX:
+        raise AppError(f"A task has at most {OFFSETS_MAX} reminders.")
+
+
+def restored(ctx: MutationCtx, row: Reminder, task: Dated) -> None:
+    """Let a reminder that is restored take part in what has become of its task meanwhile."""
+    if task.completed_at is not None:
+        close_open(ctx, row, "ended")
+        _rest(ctx, row)
+    elif row.offset is not None:
+        _follow(ctx, row, task)
 
 
 def moved(ctx: MutationCtx, task: Dated) -> None:
@@ -105,21 +132,23 @@ def moved(ctx: MutationCtx, task: Dated) -> None:
 
 def ended(ctx: MutationCtx, task: Id[Task]) -> None:
     """Stop the reminders of a task that is done; :func:`moved` lets them begin again."""
-    for row in ctx.db.scan(Reminder.by_task[task]).take(2 * OFFSETS_MAX):
-        close_open(ctx, row, "ended")
-        _rest(ctx, row)
+    for row in ctx.db.scan(Reminder.by_task[task]).collect():
+        if row.state != "canceled":
+            close_open(ctx, row, "ended")
+            _rest(ctx, row)
 
 
 def removed(ctx: MutationCtx, task: Id[Task]) -> None:
     """Remove the reminders of a task that is removed."""
-    for row in ctx.db.scan(Reminder.by_task[task]).take(2 * OFFSETS_MAX):
+    for row in ctx.db.scan(Reminder.by_task[task]).collect():
         end_reminder(ctx, row)
         ctx.db.delete(row.id)
 
 
 def _rows(ctx: MutationCtx, task: Id[Task]) -> list[Reminder]:
     """Give the reminders that follow a task; others name it and have a time of their own."""
-    found = ctx.db.scan(Reminder.by_task[task]).take(2 * OFFSETS_MAX)
+    # All are looked at: there is no telling how many were canceled.
+    found = ctx.db.scan(Reminder.by_task[task]).collect()
     return [row for row in found if row.offset is not None and row.state != "canceled"]
 
 
@@ -202,5 +231,4 @@ def _ring_of(ctx: MutationCtx, row: Reminder, task: Dated) -> Occurrence | None:
 
 
 def _rest(ctx: MutationCtx, row: Reminder) -> None:
-    quiet: dict[str, object] = {"open": None, "snoozed_until": None, "held_until": None}
-    save(ctx, row, **next_fields(None), **quiet)
+    save(ctx, row, **next_fields(None), **NOTHING_OPEN)

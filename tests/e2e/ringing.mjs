@@ -1,4 +1,5 @@
-// A reminder rings in two windows, survives a reload, and goes from both when one answers it.
+// A reminder rings in two windows, survives a reload, and goes from both when one answers it;
+// one that is canceled comes back to both.
 // Usage: node ringing.mjs CHROMIUM MODULES URL PICTURES. Prints one line of JSON.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -77,5 +78,27 @@ await ana.goto(`${url}/#/reminders`);
 await ana.getByRole("listitem").getByText("Call mom").waitFor();
 await look(ana, "reminders");
 
+// Canceled and undone, they wait for what they waited for, in both windows; one of a task as well.
+const board = await call("mutation", "boards:create", { title: "Health" });
+const dentist = await call("mutation", "tasks:add", {
+  board,
+  title: "Dentist",
+  due_date: "2030-05-07",
+  due_time: "15:00",
+});
+await call("mutation", "reminders:create", { title: "-", task: dentist, offset: "-PT30M" });
+const row = (page, title) => page.getByRole("listitem").filter({ hasText: title });
+const shown = {};
+for (const title of ["Water plants", "Dentist"]) {
+  const before = await row(ana, title).innerText();
+  await row(ana, title).getByRole("button", { name: `Cancel ${title}` }).click();
+  for (const page of [ana, ben]) await row(page, title).waitFor({ state: "detached" });
+  const notice = ana.locator("[data-toast]").filter({ hasText: `“${title}” will not ring.` });
+  await look(ana, `canceled-${title}`);
+  await notice.getByRole("button", { name: "Undo" }).click();
+  for (const page of [ana, ben]) await row(page, title).waitFor();
+  shown[title] = [before, await row(ana, title).innerText(), await row(ben, title).innerText()];
+}
+
 await browser.close();
-console.log(JSON.stringify({ problems, titles, focused, after }));
+console.log(JSON.stringify({ problems, titles, focused, after, shown }));

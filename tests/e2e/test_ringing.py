@@ -24,7 +24,10 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
 def test_a_reminder_rings_in_both_windows_until_one_answers(
     server: ServerProcess, tmp_path: Path
 ) -> None:
-    """It also survives a reload, is reached by keyboard, and no page fails axe's rules."""
+    """It also survives a reload, is reached by keyboard, and no page fails axe's rules.
+
+    To cancel one and to undo that leaves it with the time it had, in both windows.
+    """
     chromium = find_chromium()
     if chromium is None:
         pytest.skip("no Chromium was found")
@@ -39,6 +42,12 @@ def test_a_reminder_rings_in_both_windows_until_one_answers(
 
     assert seen.returncode == 0, seen.stderr
     report = json.loads(seen.stdout.splitlines()[-1])
+    shown = report.pop("shown")
+    for title, repeats in [("Water plants", "Repeats"), ("Dentist", "Of a task")]:
+        before, here, there = shown[title]
+        assert before == here == there
+        assert title in before
+        assert repeats in before
     assert report == {
         "problems": [],
         "titles": ["🔔 Today · Flow", "🔔 Reminders · Flow"],

@@ -43,6 +43,7 @@ FIXED: dict[str, tuple[Kind, set[str], set[str]]] = {
     "reminders:snooze": (Kind.MUTATION, {"reminder"}, {"until", "preset"}),
     "reminders:acknowledge": (Kind.MUTATION, {"reminder"}, {"occurrence"}),
     "reminders:cancel": (Kind.MUTATION, {"reminder"}, set()),
+    "reminders:restore": (Kind.MUTATION, {"reminder"}, set()),
     "ringing:ring": (Kind.MUTATION, {"reminder", "wakes_at"}, set()),
     "webhook:turn": (Kind.MUTATION, {"delivery", "rings", "attempt"}, set()),
     "webhook:message": (Kind.QUERY, {"delivery"}, set()),

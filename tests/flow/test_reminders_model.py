@@ -101,7 +101,10 @@ class Reminders(RuleBasedStateMachine):
         self.time.catch_up()
 
     @precondition(lambda self: self.made)
-    @rule(data=st.data(), what=st.sampled_from(["acknowledge", "snooze", "cancel", "again"]))
+    @rule(
+        data=st.data(),
+        what=st.sampled_from(["acknowledge", "snooze", "cancel", "restore", "again"]),
+    )
     def answer(self, data: st.DataObject, what: str) -> None:
         reminder = data.draw(st.sampled_from(self.made))
         match what:
@@ -118,9 +121,26 @@ class Reminders(RuleBasedStateMachine):
                     self.time.do("reminders:snooze", reminder=reminder, until=until)
                 except Said as said:
                     assert "does not ring" in str(said)  # noqa: PT017
+            case "restore":
+                self.restore(reminder)
             case _:
                 self.time.do("reminders:cancel", reminder=reminder)
         self.time.catch_up()
+
+    def restore(self, reminder: str) -> None:
+        """Restore it: what rang is on the screen again at most, and its rings stay counted."""
+        before = {each["_id"]: each for each in self.time.rows("deliveries")}
+        try:
+            self.time.do("reminders:restore", reminder=reminder)
+        except Said as said:
+            assert "has passed" in str(said)  # noqa: PT017
+        for each in self.time.rows("deliveries"):
+            was = before.pop(each["_id"])
+            assert each == {**was, "state": each["state"]}
+            if each["state"] != was["state"]:
+                assert (each["reminder"], was["state"]) == (reminder, "ended")
+                del self.rang[reminder, each["occurrence"]]
+        assert not before
 
     @invariant()
     def each_that_waits_has_its_one_job(self) -> None:

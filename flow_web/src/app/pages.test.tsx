@@ -2,8 +2,15 @@ import { act, fireEvent, render, screen, within } from "@testing-library/react";
 import { ConvexProvider } from "convex/react";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
-import type { QuickAddView, Span } from "../sync/api";
-import { FakeServer, makeBoard, makeCapture, makeReading, makeTask } from "../sync/fake-server";
+import type { QuickAddView, Span, TaskId } from "../sync/api";
+import {
+  FakeServer,
+  makeBoard,
+  makeCapture,
+  makeReading,
+  makeReminder,
+  makeTask,
+} from "../sync/fake-server";
 import { App } from "./app";
 
 const NOW = Date.parse("2026-10-28T09:30:00Z"); // 10:30 in Berlin, a Wednesday.
@@ -428,4 +435,56 @@ test("the first device offers its zone, once", async () => {
   await openAt("#/");
 
   expect(server.mutations.map(({ udfPath }) => udfPath)).toEqual(["people:offer_zone"]);
+});
+
+// --- Reminders
+
+test.each([null, "soon" as TaskId])(
+  "a reminder that is canceled is brought back by its id, also one of task %s",
+  async (task) => {
+    const reminder = makeReminder("tea", "Tea", { task });
+    server.reminders = [reminder];
+    await openAt("#/reminders");
+    expect(rowsIn("Waiting")[0]).toMatch(/^TeaFri(day)? 09:00/u);
+
+    fireEvent.click(screen.getByRole("button", { name: "Cancel Tea" }));
+    await settle();
+    expect(server.mutations[0]).toMatchObject({
+      udfPath: "reminders:cancel",
+      args: { reminder: "tea" },
+    });
+    server.reminders = [];
+    server.accept(server.tasks);
+    await settle();
+    expect(said()).toBe("“Tea” will not ring.");
+
+    fireEvent.click(screen.getByRole("button", { name: "Undo" }));
+    await settle();
+    expect(server.mutations[0]).toMatchObject({
+      udfPath: "reminders:restore",
+      args: { reminder: "tea" },
+    });
+    server.reminders = [reminder];
+    server.accept(server.tasks);
+    await settle();
+
+    expect(rowsIn("Waiting")[0]).toMatch(/^TeaFri(day)? 09:00/u);
+    expect(said()).toBe("“Tea” is back.");
+  },
+);
+
+test("a reminder that cannot be brought back says why", async () => {
+  server.reminders = [makeReminder("tea", "Tea")];
+  await openAt("#/reminders");
+  fireEvent.click(screen.getByRole("button", { name: "Cancel Tea" }));
+  await settle();
+  server.accept(server.tasks);
+  await settle();
+
+  fireEvent.click(screen.getByRole("button", { name: "Undo" }));
+  await settle();
+  server.refuse("This reminder is gone.");
+  await settle();
+
+  expect(said()).toBe("“Tea” was not restored. This reminder is gone.");
 });

@@ -207,7 +207,11 @@ export type Api = {
      * A repeat that is more than a day late is only here; what rang late is here too.
      */
     away: FunctionReference<"query", "public", Record<string, never>, Ringing[]>;
-    /** End a reminder: it rings no more, and is gone from every screen. Twice is once. */
+    /**
+     * End a reminder: it rings no more, and is gone from every screen. Twice is once.
+     *
+     * It is kept, so that `restore` can bring it back.
+     */
     cancel: FunctionReference<"mutation", "public", { reminder: Id<"reminders"> }, null>;
     /**
      * Make a reminder: at a wall time, or at an instant; once, or by a rule.
@@ -234,6 +238,17 @@ export type Api = {
     >;
     /** Give the reminders that ring or wait, the next one first. */
     list: FunctionReference<"query", "public", Record<string, never>, Reminder[]>;
+    /**
+     * Bring back a reminder that was canceled, as it was. Twice is once; so is one that stands.
+     *
+     * What rang or was snoozed is so again, without a new ring. A repeat skips what came while it
+     * was canceled; what was due within the last minute still rings. One of a task follows it
+     * again.
+     *
+     * Raises: AppError if it is gone, if nothing of it is left to come, or if its task has a
+     * reminder for the same time meanwhile.
+     */
+    restore: FunctionReference<"mutation", "public", { reminder: Id<"reminders"> }, null>;
     /**
      * Give what rings now and nobody has acknowledged, the newest last.
      *

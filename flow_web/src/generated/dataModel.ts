@@ -75,6 +75,17 @@ export type Board = {
   columns: Column[];
 };
 
+/** What a reminder waited for when it was canceled: a restored one waits for that again. */
+export type Canceled = {
+  occurrence: string | null;
+  next_date: DateText | null;
+  next_time: TimeText | null;
+  next_at: Instant | null;
+  open: string | null;
+  snoozed_until: Instant | null;
+  held_until: Instant | null;
+};
+
 /** A line that somebody put down, to be looked at later. */
 export type Capture = {
   _id: Id<"captures">;
@@ -386,6 +397,8 @@ export type Reminder = {
   /** The instant of `job`, the one job that waits for it. */
   wakes_at: Instant | null;
   job: GenericId<"_scheduled_functions"> | null;
+  /** Of one that is canceled, what is needed to restore it. */
+  canceled: Canceled | null;
 };
 
 /** Where a repeating task stands. */

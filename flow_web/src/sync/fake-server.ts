@@ -10,6 +10,8 @@ import type {
   CaptureId,
   Day,
   QuickAddView,
+  Reminder,
+  ReminderId,
   Settings,
   Task,
   TaskId,
@@ -122,6 +124,40 @@ export const makeCapture = (id: string, text: string, fields: Partial<Capture> =
   ...fields,
 });
 
+export const makeReminder = (
+  id: string,
+  title: string,
+  fields: Partial<Reminder> = {},
+): Reminder => ({
+  _id: id as ReminderId,
+  _creationTime: 1,
+  title,
+  due_date: "2026-10-30",
+  due_time: "09:00",
+  zone: null,
+  at: null,
+  rule: null,
+  anchor: "schedule",
+  task: null,
+  offset: null,
+  capture: null,
+  state: "waiting",
+  occurrence: "2026-10-30 09:00",
+  next_date: "2026-10-30",
+  next_time: "09:00",
+  next_at: Date.parse("2026-10-30T08:00:00Z"),
+  open: null,
+  rang: null,
+  base: null,
+  snoozed_until: null,
+  held_until: null,
+  closed: 0,
+  wakes_at: null,
+  job: null,
+  canceled: null,
+  ...fields,
+});
+
 const timestamp = (commit: number): string => {
   const bytes = new Uint8Array(8);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(commit), true);
@@ -143,6 +179,7 @@ export class FakeServer {
   today: Day = { date: "2026-10-28", tasks: [] };
   upcoming: Day[] = [];
   captures: Capture[] = [];
+  reminders: Reminder[] = [];
   /** How this server reads a line of quick add. */
   read: (line: string) => QuickAddView = makeReading;
   triaged: Capture[] = [];
@@ -252,8 +289,10 @@ export class FakeServer {
         return this.captures;
       case "captures:recent":
         return this.triaged;
-      case "notes:list":
       case "reminders:list":
+        return this.reminders;
+      case "notes:list":
+      case "reminders:away":
       case "reminders:ringing":
         return [];
       case "tasks:list":

@@ -1,19 +1,18 @@
 /** The reminders: what came while nobody looked, what rings, and what will. */
-import { useConvex, useQuery } from "convex/react";
+import { useQuery } from "convex/react";
 import { useState } from "react";
 
 import { api } from "../../sync/api";
 import type { Reminder, Ringing } from "../../sync/api";
-import { refusalText } from "../../sync/refusal";
 import { dateIn, dueLabel, timeIn } from "../../ui/dates";
 import { useHomeDay } from "../../ui/home-day";
 import { BellIcon } from "../../ui/icons";
-import { useNotices } from "../../ui/notices";
 import { Empty, Page, Section } from "../../ui/page";
 import { lateness } from "./words";
 import { SnoozeMenu } from "./snooze-menu";
 import { useRingActions } from "./use-ring-actions";
 import { ReminderRow } from "./reminder-row";
+import { useCancel } from "./use-cancel";
 import styles from "./reminders-page.module.css";
 
 export const RemindersPage = () => {
@@ -90,33 +89,4 @@ const AwayRow = ({ ring, onDone }: { ring: Ringing; onDone: () => void }) => {
       </button>
     </li>
   );
-};
-
-/** Cancel, with a way back: a reminder of its own is made again as it was. */
-const useCancel = (): ((reminder: Reminder) => void) => {
-  const client = useConvex();
-  const { toast } = useNotices();
-  return (reminder) => {
-    const { _id, title, due_date, due_time, zone, rule, anchor, task, next_at } = reminder;
-    const again = {
-      title,
-      ...(due_date !== null && { due_date }),
-      ...(due_time !== null && { due_time }),
-      ...(zone !== null && { zone }),
-      ...(rule !== null && { rule, anchor }),
-      ...(rule === null && next_at !== null && { at: next_at }),
-    };
-    const undo = {
-      label: "Undo",
-      run: () => {
-        client.mutation(api.reminders.create, again).catch((error: unknown) => {
-          toast(`“${title}” was not made again. ${refusalText(error)}`);
-        });
-      },
-    };
-    client.mutation(api.reminders.cancel, { reminder: _id }).then(
-      () => toast(`“${title}” will not ring.`, task === null ? undo : undefined),
-      (error: unknown) => toast(`“${title}” still stands. ${refusalText(error)}`),
-    );
-  };
 };
