@@ -276,11 +276,15 @@ class Backend:
         return await self.deployer.deployment(number)
 
     def resume_deploy(self) -> None:
-        """Go on with the deploy whose indexes were being built when the server ended, if any."""
+        """Go on with the deploy whose indexes were being built when the server ended, if any.
+
+        What else an end without warning left of deploys is put in order, too.
+        """
         self._settle_deploys()
 
         async def keep() -> None:
             try:
+                await self.deployer.sweep()
                 await self.deployer.resume()
             except Exception as error:
                 logger.warning("a deploy failed", error=shown(error))

@@ -1,6 +1,7 @@
 """Deploys: a package is loaded and checked beside what serves, and then takes its place at once."""
 
 import gc
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -181,6 +182,28 @@ class Deployer:
         """Give a version, None if there is none of this number."""
         row = await self._in_thread(lambda snapshot: find_deployment(snapshot, number))
         return None if row is None else self.endings.shown(row)
+
+    async def sweep(self) -> None:
+        """Remove folders of versions that are not in memory, which a killed process has left.
+
+        Nothing else that stands there is touched.
+        """
+        worker = self.runtime.worker("unload")
+        try:
+            async with self.turn:
+                await worker.run(self._sweep)
+        finally:
+            worker.close()
+
+    def _sweep(self) -> None:
+        try:
+            found = list(self.folder.iterdir())
+        except OSError:
+            return  # Most often there is none; it is made by the first deploy.
+        for each in found:
+            is_version = re.fullmatch("[1-9][0-9]{0,15}", each.name) and not each.is_symlink()
+            if is_version and not self.versions.has(int(each.name)) and each.is_dir():
+                shutil.rmtree(each, ignore_errors=True)
 
     async def resume(self) -> DeployResult | None:
         """Go on with the version whose indexes were being built when the server ended, if any.

@@ -1,6 +1,7 @@
 """Which version a server begins with: what came last, the package on its disk or a deploy."""
 
 import importlib.util
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -117,6 +118,8 @@ class FirstVersionChooser:
             )
         log.info("Serving what was deployed", version=number, package=active["package"])
         root = self.data / VERSIONS / str(number)
+        # What stands there may be of another database that was here before, or half of it.
+        shutil.rmtree(root, ignore_errors=True)
         unpack(unzip_package(zipped, active["package"]), root)
         app = load_version(root, active["package"], number)
         folder = _folder_of(self.package)

@@ -114,3 +114,28 @@ async def test_what_the_server_ended_in_has_failed_although_the_disk_is_full_at_
 
 async def _never(*_: object) -> None:
     await trio.sleep_forever()
+
+
+async def test_folders_of_versions_that_a_kill_left_go_at_the_start(
+    autojump_clock: MockClock, machine: Machine
+) -> None:
+    """And nothing else: what serves from its folder stays, as does what no server has made."""
+    folder = machine.folder / "data" / "versions"
+    async with machine.life() as life:
+        await life.deploy(2)
+    # A module of some other database, which had a version 2 as well.
+    (folder / "2" / "app" / "stale.py").write_text("1 / 0\n")
+    (folder / "7" / "app").mkdir(parents=True)
+    (folder / "7" / "app" / "schema.py").write_text("")
+    (folder / "mine").mkdir()
+    (folder / "8").symlink_to(folder / "mine")
+    (folder / "9").write_text("a file")
+
+    async with machine.life() as life:
+        life.backend.resume_deploy()
+        await trio.sleep(1)
+
+        assert sorted(each.name for each in folder.iterdir()) == ["2", "8", "9", "mine"]
+        assert await life.add() == 2
+        assert await life.deploy(3) == 3
+        assert await life.add() == 3
