@@ -32,6 +32,12 @@ async function call(path, args) {
   return value;
 }
 
+const seen = (card) =>
+  card.evaluate((element) => {
+    const { top, bottom } = element.getBoundingClientRect();
+    return top > 0 && bottom < innerHeight;
+  });
+
 const board = await call("boards:create", { title: "Garden" });
 const add = (title, more) => call("tasks:add", { board, title, ...more });
 await add("Order compost for the raised bed", { labels: ["shop"] });
@@ -68,6 +74,20 @@ await desktop.getByRole("option", { name: "Turn the compost" }).waitFor();
 const live = (await optionsOf(desktop)).length;
 for (const key of ["ArrowUp", "Enter"]) await desktop.keyboard.press(key);
 await desktop.waitForURL(`**/#/notes/${note}`);
+// A task is shown on its board, below many others, and has the focus: twice over.
+for (let at = 0; at < 20; at += 1) await add(`Weed bed ${at}`);
+await add("Mend the gate");
+for (let time = 0; time < 2; time += 1) {
+  await dark.getByRole("combobox").fill("gate");
+  await dark.getByRole("status").getByText("1 task, 0 notes").waitFor({ state: "attached" });
+  await dark.keyboard.press("Enter");
+  await dark.waitForFunction(() => document.activeElement?.textContent === "Mend the gate");
+  await dark.waitForURL(`**/#/board/${board}`);
+  const card = dark.locator("[data-task-id]").filter({ hasText: "Mend the gate" });
+  if (!(await seen(card))) problems.push("The card that was sought is not in view.");
+  await look(dark, "search-shown-dark");
+  await dark.keyboard.press("Control+k");
+}
 await phone.getByRole("combobox").fill("zebra");
 await phone.getByText("Nothing has all of these words.").waitFor();
 await look(phone, "search-none");

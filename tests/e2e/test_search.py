@@ -22,7 +22,7 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
 def test_what_is_searched_for_is_found_opened_and_live(
     server: ServerProcess, tmp_path: Path
 ) -> None:
-    """And no page fails axe's rules."""
+    """A task that is opened has the focus on its board. And no page fails axe's rules."""
     chromium = find_chromium()
     if chromium is None:
         pytest.skip("no Chromium was found")

@@ -15,7 +15,7 @@ import { SearchDialog } from "../features/search/search-dialog";
 import { SettingsDialog } from "../features/settings/settings-dialog";
 import { TodayPage } from "../features/today/today-page";
 import { api } from "../sync/api";
-import type { Board, BoardId, NoteId, QuickAdded } from "../sync/api";
+import type { Board, BoardId, NoteId, QuickAdded, TaskId } from "../sync/api";
 import { useCounts } from "../sync/counts";
 import { refusalText } from "../sync/refusal";
 import { ErrorBoundary } from "../ui/error-boundary";
@@ -25,7 +25,7 @@ import { Page } from "../ui/page";
 import styles from "./app.module.css";
 import { BottomBar } from "./bottom-bar";
 import { HomeDayProvider } from "./home-day";
-import { goTo, LINKS, linkToBoard, linkToNote, useRoute } from "./route";
+import { forgetTask, goTo, LINKS, linkToBoard, linkToNote, useRoute } from "./route";
 import type { Route } from "./route";
 import { SideBar } from "./side-bar";
 
@@ -94,7 +94,7 @@ const Shell = () => {
         <ErrorBoundary fallback={() => null}>
           <SearchDialog
             boards={boards}
-            linkToBoard={linkToBoard}
+            linkToTask={linkToBoard}
             linkToNote={linkToNote}
             onGo={goTo}
             onClose={() => setSearchOpen(false)}
@@ -109,7 +109,7 @@ const Shell = () => {
 const goToAdded = ({ kind, id, board }: QuickAdded): void => {
   switch (kind) {
     case "task":
-      goTo(board === null ? LINKS.board : linkToBoard(board));
+      goTo(board === null ? LINKS.board : linkToBoard(board, id as TaskId));
       break;
     case "note":
       goTo(linkToNote(id as NoteId));
@@ -144,7 +144,7 @@ const RoutedPage = ({ route, boards, board }: RoutedPageProps) => {
     case "reminders":
       return <RemindersPage />;
     case "board":
-      return boards.length === 0 ? <Welcome /> : <BoardPage board={board} />;
+      return boards.length === 0 ? <Welcome /> : <BoardPage board={board} task={route.task} />;
     default:
       return route satisfies never;
   }
@@ -165,7 +165,9 @@ const useTitle = (title: string): void =>
     document.title = `${title} · Flow`;
   }, [title]);
 
-const BoardPage = ({ board }: { board: Board | undefined }) =>
+type BoardPageProps = { board: Board | undefined; task: TaskId | undefined };
+
+const BoardPage = ({ board, task }: BoardPageProps) =>
   board === undefined ? (
     <Page title="No such board">
       <p>This board is not there, or not there any more. Choose another one.</p>
@@ -175,7 +177,7 @@ const BoardPage = ({ board }: { board: Board | undefined }) =>
       <header className={styles.header}>
         <h1>{board.title}</h1>
       </header>
-      <BoardView key={board._id} board={board} />
+      <BoardView key={board._id} board={board} sought={task} onSeen={forgetTask} />
     </>
   );
 

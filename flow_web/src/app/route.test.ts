@@ -1,13 +1,15 @@
 import { expect, test } from "vitest";
 
-import type { BoardId, NoteId } from "../sync/api";
+import type { BoardId, NoteId, TaskId } from "../sync/api";
 import { LINKS, linkToBoard, linkToNote, routeOf } from "./route";
 
 test("a link leads to what it was made for", () => {
   const board = "a/b c%" as BoardId;
   const note = "n/1?" as NoteId;
 
-  expect(routeOf(linkToBoard(board))).toEqual({ page: "board", board });
+  expect(routeOf(linkToBoard(board))).toEqual({ page: "board", board, task: undefined });
+  const task = "t/2 %" as TaskId;
+  expect(routeOf(linkToBoard(board, task))).toEqual({ page: "board", board, task });
   expect(routeOf(linkToNote(note))).toEqual({ page: "notes", note });
 });
 
@@ -18,7 +20,7 @@ test("each page has its link", () => {
 });
 
 test("a link from before there were pages still leads to its board", () => {
-  expect(routeOf("#/boards/b1")).toEqual({ page: "board", board: "b1" });
+  expect(routeOf("#/boards/b1")).toMatchObject({ page: "board", board: "b1" });
 });
 
 test.each(["", "#", "#/", "#/other/1"])("%j is Today", (hash) => {
@@ -26,5 +28,5 @@ test.each(["", "#", "#/", "#/other/1"])("%j is Today", (hash) => {
 });
 
 test.each(["#/boards/", "#/board", "#/board/%"])("%j names no board", (hash) => {
-  expect(routeOf(hash)).toEqual({ page: "board", board: undefined });
+  expect(routeOf(hash)).toMatchObject({ page: "board", board: undefined });
 });

@@ -1,15 +1,15 @@
 /** Which page is shown: after the `#` of the address, so any server can serve it. */
 import { useSyncExternalStore } from "react";
 
-import type { BoardId, NoteId } from "../sync/api";
+import type { BoardId, NoteId, TaskId } from "../sync/api";
 
 export type Route =
   | { page: "today" }
   | { page: "inbox" }
   | { page: "notes"; note: NoteId | undefined }
   | { page: "reminders" }
-  /** Without a board: the first one. */
-  | { page: "board"; board: BoardId | undefined };
+  /** Without a board: the first one. A task of it is shown and gets the focus. */
+  | { page: "board"; board: BoardId | undefined; task: TaskId | undefined };
 
 const TODAY: Route = { page: "today" };
 
@@ -21,8 +21,11 @@ export const LINKS = {
   board: "#/board",
 } as const;
 
-export const linkToBoard = (board: BoardId): string =>
-  `${LINKS.board}/${encodeURIComponent(board)}`;
+/** Return the link to a board, or to a task on it. */
+export const linkToBoard = (board: BoardId, task?: TaskId): string => {
+  const link = `${LINKS.board}/${encodeURIComponent(board)}`;
+  return task === undefined ? link : `${link}/${encodeURIComponent(task)}`;
+};
 
 export const linkToNote = (note: NoteId): string => `${LINKS.notes}/${encodeURIComponent(note)}`;
 
@@ -36,7 +39,7 @@ const decoded = (part: string | undefined): string | undefined => {
 
 /** Return the page that an address's `hash` names; what names none is Today. */
 export const routeOf = (hash: string): Route => {
-  const [, page, id] = hash.split("/");
+  const [, page, id, task] = hash.split("/");
   switch (page) {
     case "inbox":
       return { page: "inbox" };
@@ -46,7 +49,11 @@ export const routeOf = (hash: string): Route => {
       return { page: "reminders" };
     case "board":
     case "boards": // As links to boards were written at first.
-      return { page: "board", board: decoded(id) as BoardId | undefined };
+      return {
+        page: "board",
+        board: decoded(id) as BoardId | undefined,
+        task: decoded(task) as TaskId | undefined,
+      };
     default:
       return TODAY;
   }
@@ -61,6 +68,10 @@ const subscribe = (listener: () => void): (() => void) => {
 const currentHash = (): string => window.location.hash;
 
 export const useRoute = (): Route => routeOf(useSyncExternalStore(subscribe, currentHash));
+
+/** Take the task out of the address: it was shown, and may be asked for again. */
+export const forgetTask = (board: BoardId): void =>
+  window.history.replaceState(window.history.state, "", linkToBoard(board));
 
 export const goTo = (link: string): void => {
   window.location.hash = link;

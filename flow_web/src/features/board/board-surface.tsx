@@ -84,6 +84,15 @@ export class BoardSurface extends Component<SurfaceProps> {
     return card !== null && card !== undefined;
   }
 
+  /** Scroll to a card and give it the focus. Returns: whether it was there. */
+  showCard(task: string): boolean {
+    const root = this.#root.current;
+    const card = root && cardsIn(root).find((candidate) => idOf(candidate) === task);
+    card?.scrollIntoView({ block: "center", inline: "center" });
+    card?.querySelector<HTMLElement>("[data-card-focus]")?.focus({ preventScroll: true });
+    return card !== null && card !== undefined;
+  }
+
   /** Give the focus to a card or, if it is gone, to whatever of the board comes first. */
   focusNear(task: string): void {
     if (!this.focusCard(task)) {

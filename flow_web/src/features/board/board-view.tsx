@@ -7,7 +7,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import type { CSSProperties, KeyboardEvent, RefObject } from "react";
 
 import { api } from "../../sync/api";
-import type { Board, Task, TaskId } from "../../sync/api";
+import type { Board, BoardId, Task, TaskId } from "../../sync/api";
 import { isProvisional } from "../../sync/optimistic";
 import { BoardSurface } from "./board-surface";
 import styles from "./board-view.module.css";
@@ -44,7 +44,14 @@ const countOf = ({ columns }: Board): CSSProperties =>
 const partOf = (index: number, columns: number): number =>
   columns < 2 ? 0 : index / (columns - 1);
 
-export const BoardView = ({ board }: { board: Board }) => {
+type BoardViewProps = {
+  board: Board;
+  /** The task that somebody came for: its card is shown, and gets the focus. */
+  sought: TaskId | undefined;
+  onSeen: (board: BoardId) => void;
+};
+
+export const BoardView = ({ board, ...rest }: BoardViewProps) => {
   const received = useQuery(api.tasks.list, { board: board._id });
   const shown = useBoardTasks(board.columns, received);
   const [changed] = useState(() => new ChangedCards());
@@ -66,11 +73,12 @@ export const BoardView = ({ board }: { board: Board }) => {
       </div>
     );
   }
-  return <LiveBoard board={board} shown={shown} actions={actions} changed={changed} />;
+  return (
+    <LiveBoard {...rest} board={board} shown={shown} actions={actions} changed={changed} />
+  );
 };
 
-type LiveBoardProps = {
-  board: Board;
+type LiveBoardProps = BoardViewProps & {
   shown: BoardTasks;
   actions: TaskActions;
   changed: ChangedCards;
@@ -103,7 +111,7 @@ const useDrops = (
     );
   }, [scroller, surface, actions]);
 
-const LiveBoard = ({ board, shown, actions, changed }: LiveBoardProps) => {
+const LiveBoard = ({ board, shown, actions, changed, sought, onSeen }: LiveBoardProps) => {
   const { tasks, byColumn } = shown;
   const { columns } = board;
   const scroller = useRef<HTMLDivElement>(null);
@@ -123,6 +131,15 @@ const LiveBoard = ({ board, shown, actions, changed }: LiveBoardProps) => {
       returnTo.current = undefined;
     }
   });
+
+  useEffect(() => {
+    if (sought !== undefined) {
+      if (surface.current?.showCard(sought) === true) {
+        changed.point(sought);
+      }
+      onSeen(board._id);
+    }
+  }, [board._id, changed, onSeen, sought]);
 
   const handlers = useMemo(
     (): BoardHandlers => ({

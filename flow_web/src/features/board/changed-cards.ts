@@ -1,4 +1,4 @@
-/** Remembers which cards others have just changed, so that each can show it for a moment. */
+/** Remembers which cards others have just changed, or somebody came for, so that each can show it for a moment. */
 import type { Task, TaskId } from "../../sync/api";
 import { isProvisional } from "../../sync/optimistic";
 
@@ -45,6 +45,12 @@ export class ChangedCards {
       this.#tell();
     }
     return foreign.length;
+  }
+
+  /** Mark a card for which somebody came. */
+  point(task: TaskId): void {
+    this.#mark(task);
+    this.#tell();
   }
 
   readonly isMarked = (task: TaskId): boolean => this.#marked.has(task);

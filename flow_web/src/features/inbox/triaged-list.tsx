@@ -9,7 +9,7 @@ import { CaptureText } from "./capture-row";
 import styles from "./triaged-list.module.css";
 
 export type ItemLinks = {
-  board: (board: BoardId) => string;
+  board: (board: BoardId, task: TaskId) => string;
   note: (note: NoteId) => string;
   reminders: string;
 };
@@ -50,7 +50,7 @@ const Became = ({ made, links }: { made: Made; links: ItemLinks }) => {
   }
 };
 
-type BecameTaskProps = { task: TaskId; linkTo: (board: BoardId) => string };
+type BecameTaskProps = { task: TaskId; linkTo: ItemLinks["board"] };
 
 /** The task knows its board, and may be gone. */
 const BecameTask = ({ task: id, linkTo }: BecameTaskProps) => {
@@ -59,7 +59,7 @@ const BecameTask = ({ task: id, linkTo }: BecameTaskProps) => {
     return <span className={styles.became}>Task, removed</span>;
   }
   return (
-    <a className={styles.became} href={task && linkTo(task.board)}>
+    <a className={styles.became} href={task && linkTo(task.board, id)}>
       <CheckCircleIcon /> {task?.completed_at ? "Task, done" : "Task"}
     </a>
   );

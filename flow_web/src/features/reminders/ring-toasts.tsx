@@ -18,7 +18,9 @@ import { lateness } from "./words";
 const SHOWN_MAX = 3;
 const MARK = "🔔 ";
 
-type RingToastsProps = { remindersLink: string; linkTo: (board: BoardId) => string };
+type LinkToTask = (board: BoardId, task: TaskId) => string;
+
+type RingToastsProps = { remindersLink: string; linkTo: LinkToTask };
 
 export const RingToasts = ({ remindersLink, linkTo }: RingToastsProps) => {
   const ringing = useQuery(api.reminders.ringing, {});
@@ -50,7 +52,7 @@ export const RingToasts = ({ remindersLink, linkTo }: RingToastsProps) => {
 type RingToastProps = {
   ring: Ringing;
   actions: RingActions;
-  linkTo: (board: BoardId) => string;
+  linkTo: LinkToTask;
 };
 
 const RingToast = ({ ring, actions, linkTo }: RingToastProps) => {
@@ -108,9 +110,9 @@ const RingToast = ({ ring, actions, linkTo }: RingToastProps) => {
   );
 };
 
-const TaskLink = ({ task, linkTo }: { task: TaskId; linkTo: (board: BoardId) => string }) => {
+const TaskLink = ({ task, linkTo }: { task: TaskId; linkTo: LinkToTask }) => {
   const found = useQuery(api.tasks.get, { task });
-  return found ? <a href={linkTo(found.board)}>Show the task</a> : null;
+  return found ? <a href={linkTo(found.board, task)}>Show the task</a> : null;
 };
 
 /** A toast takes no focus, so a new one is said; one that rang before the page opened is, too. */

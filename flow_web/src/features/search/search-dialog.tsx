@@ -1,10 +1,10 @@
 /** Finds tasks and notes while one types; the arrows choose, Enter opens, Escape leaves. */
 import { useQuery } from "convex/react";
-import { useId, useLayoutEffect, useRef, useState } from "react";
+import { useId, useLayoutEffect, useMemo, useRef, useState } from "react";
 import type { KeyboardEvent, ReactNode } from "react";
 
 import { api } from "../../sync/api";
-import type { Board, BoardId, FoundNote, FoundTask, NoteId, Snippet } from "../../sync/api";
+import type { Board, BoardId, FoundNote, FoundTask, NoteId, Snippet, TaskId } from "../../sync/api";
 import { ColumnsIcon, NotesIcon, SearchIcon } from "../../ui/icons";
 import styles from "./search-dialog.module.css";
 
@@ -13,7 +13,7 @@ const LENGTH_MAX = 200;
 
 type SearchDialogProps = {
   boards: readonly Board[];
-  linkToBoard: (board: BoardId) => string;
+  linkToTask: (board: BoardId, task: TaskId) => string;
   linkToNote: (note: NoteId) => string;
   onGo: (link: string) => void;
   onClose: () => void;
@@ -73,6 +73,7 @@ export const SearchDialog = ({ onClose, ...rest }: SearchDialogProps) => {
         <input
           role="combobox"
           aria-label="Search tasks and notes"
+          aria-autocomplete="list"
           aria-expanded={count > 0}
           aria-controls={listId}
           aria-activedescendant={count > 0 ? `${listId}-${at}` : undefined}
@@ -88,11 +89,16 @@ export const SearchDialog = ({ onClose, ...rest }: SearchDialogProps) => {
           }}
         />
         <button type="button" className={styles.leave} onClick={onClose}>
-          <kbd>Esc</kbd>
-          <span>Close</span>
+          <kbd>Esc</kbd> <span>Close</span>
         </button>
       </div>
-      {text.trim() !== "" && (
+      {/* Always there, since a region that comes with its words in it is not read aloud. */}
+      <p className={found && count === 0 ? styles.said : "visually-hidden"} role="status">
+        {found && outcome(found)}
+      </p>
+      {text.trim() === "" ? (
+        <p className={styles.hint}>Words of a title, a label, a tag or a text.</p>
+      ) : (
         <Results {...rest} found={found} listId={listId} chosen={at} onClose={onClose} />
       )}
     </dialog>
@@ -101,13 +107,21 @@ export const SearchDialog = ({ onClose, ...rest }: SearchDialogProps) => {
 
 const STEPS: Readonly<Record<string, 1 | -1>> = { ArrowDown: 1, ArrowUp: -1 };
 
-const Said = ({ children }: { children: ReactNode }) => (
-  <p className={styles.said} role="status">
-    {children}
-  </p>
-);
+type Found = {
+  tasks: readonly FoundTask[];
+  notes: readonly FoundNote[];
+  /** Whether more was found than is shown. */
+  more: boolean;
+};
 
-type Found = { tasks: readonly FoundTask[]; notes: readonly FoundNote[] };
+const counted = (found: readonly object[], what: string): string =>
+  `${found.length} ${what}${found.length === 1 ? "" : "s"}`;
+
+/** What is found, for those who hear the list and do not see it. */
+const outcome = ({ tasks, notes, more }: Found): string =>
+  tasks.length + notes.length === 0
+    ? "Nothing has all of these words."
+    : `${counted(tasks, "task")}, ${counted(notes, "note")}${more ? ", and more" : ""}`;
 
 const LETTERS_MAX = 64;
 const SIGNS_MAX = 30;
@@ -116,11 +130,19 @@ const SIGNS_MAX = 30;
 const cut = (text: string): string =>
   text.trim().slice(0, /[\u3041-\u9fff]/u.test(text) ? SIGNS_MAX : LETTERS_MAX);
 
+type Answers = { tasks: readonly FoundTask[]; notes: readonly FoundNote[] };
+
+const shownOf = ({ tasks, notes }: Answers): Found => ({
+  tasks: tasks.slice(0, SHOWN),
+  notes: notes.slice(0, SHOWN),
+  more: tasks.length > SHOWN || notes.length > SHOWN,
+});
+
 const useFound = (text: string): Found | undefined => {
-  const asked = text.trim() === "" ? "skip" : { text: cut(text), count: SHOWN };
+  const asked = text.trim() === "" ? "skip" : { text: cut(text), count: SHOWN + 1 };
   const newTasks = useQuery(api.tasks.search, asked);
   const newNotes = useQuery(api.notes.search, asked);
-  const [last, setLast] = useState<Found>();
+  const [last, setLast] = useState<Answers>();
   // What was found for the letters before stays until the answer comes: nothing flickers.
   if (newTasks !== undefined && newNotes !== undefined) {
     if (last?.tasks !== newTasks || last.notes !== newNotes) {
@@ -131,7 +153,7 @@ const useFound = (text: string): Found | undefined => {
   if (asked === "skip" && last !== undefined) {
     setLast(undefined);
   }
-  return last;
+  return useMemo(() => last && shownOf(last), [last]);
 };
 
 type ResultsProps = SearchDialogProps & {
@@ -144,44 +166,49 @@ const Results = ({ found, boards, listId, chosen, onClose, ...links }: ResultsPr
   if (found === undefined) {
     return <div className={styles.waiting} aria-busy="true" />;
   }
-  const { tasks, notes } = found;
+  const { tasks, notes, more } = found;
   if (tasks.length + notes.length === 0) {
-    return <Said>Nothing has all of these words.</Said>;
+    return null;
   }
   const open = (link: string) => () => {
     onClose();
     links.onGo(link);
   };
   return (
-    <div id={listId} role="listbox" aria-label="Found" className={styles.found}>
-      {tasks.length > 0 && (
-        <Group title="Tasks">
-          {tasks.map((each, at) => (
-            <TaskRow
-              key={each.task._id}
-              id={`${listId}-${at}`}
-              found={each}
-              board={boards.find(({ _id }) => _id === each.task.board)}
-              chosen={at === chosen}
-              onOpen={open(links.linkToBoard(each.task.board))}
-            />
-          ))}
-        </Group>
+    <>
+      <div id={listId} role="listbox" aria-label="Found" className={styles.found}>
+        {tasks.length > 0 && (
+          <Group title="Tasks">
+            {tasks.map((each, at) => (
+              <TaskRow
+                key={each.task._id}
+                id={`${listId}-${at}`}
+                found={each}
+                board={boards.find(({ _id }) => _id === each.task.board)}
+                chosen={at === chosen}
+                onOpen={open(links.linkToTask(each.task.board, each.task._id))}
+              />
+            ))}
+          </Group>
+        )}
+        {notes.length > 0 && (
+          <Group title="Notes">
+            {notes.map((each, at) => (
+              <NoteRow
+                key={each.note._id}
+                id={`${listId}-${tasks.length + at}`}
+                found={each}
+                chosen={tasks.length + at === chosen}
+                onOpen={open(links.linkToNote(each.note._id))}
+              />
+            ))}
+          </Group>
+        )}
+      </div>
+      {more && (
+        <p className={styles.more}>The best {SHOWN} of each are shown. Another word finds fewer.</p>
       )}
-      {notes.length > 0 && (
-        <Group title="Notes">
-          {notes.map((each, at) => (
-            <NoteRow
-              key={each.note._id}
-              id={`${listId}-${tasks.length + at}`}
-              found={each}
-              chosen={tasks.length + at === chosen}
-              onOpen={open(links.linkToNote(each.note._id))}
-            />
-          ))}
-        </Group>
-      )}
-    </div>
+    </>
   );
 };
 

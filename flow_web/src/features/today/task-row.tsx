@@ -2,7 +2,7 @@
 import { memo } from "react";
 import type { MouseEvent } from "react";
 
-import type { Board, BoardId, Task } from "../../sync/api";
+import type { Board, BoardId, Task, TaskId } from "../../sync/api";
 import { DueChip, PriorityMark, RepeatMark } from "../../ui/due-chip";
 import { CheckIcon, ClockIcon } from "../../ui/icons";
 import styles from "./task-row.module.css";
@@ -11,7 +11,7 @@ export type TaskRowProps = {
   task: Task;
   board: Board | undefined;
   timeOnly?: boolean;
-  linkTo: (board: BoardId) => string;
+  linkTo: (board: BoardId, task: TaskId) => string;
   onComplete: (task: Task) => void;
   onReschedule: (task: Task, anchor: DOMRect) => void;
 };
@@ -42,7 +42,7 @@ export const TaskRow = memo(function TaskRow({ task, board, ...rest }: TaskRowPr
           {task.rule && <RepeatMark />}
           {task.priority && <PriorityMark priority={task.priority} />}
           {board !== undefined && (
-            <a href={linkTo(board._id)} className={styles.board}>
+            <a href={linkTo(board._id, task._id)} className={styles.board}>
               {board.title}
             </a>
           )}

@@ -3,19 +3,20 @@ import { useQuery } from "convex/react";
 import { useCallback, useState } from "react";
 
 import { api } from "../../sync/api";
-import type { Board, BoardId, Task } from "../../sync/api";
+import type { Board, Task } from "../../sync/api";
 import { dayLabel, longDate } from "../../ui/dates";
 import { useHomeDay } from "../../ui/home-day";
 import { TodayIcon } from "../../ui/icons";
 import { Empty, Page, Section } from "../../ui/page";
 import { dayChoices, WhenMenu } from "../../ui/when-menu";
 import { TaskRow } from "./task-row";
+import type { TaskRowProps } from "./task-row";
 import styles from "./task-row.module.css";
 import { useDayActions } from "./use-day-actions";
 
 const DAYS_AHEAD = 7;
 
-type TodayPageProps = { boards: readonly Board[]; linkTo: (board: BoardId) => string };
+type TodayPageProps = Pick<TaskRowProps, "linkTo"> & { boards: readonly Board[] };
 
 export const TodayPage = ({ boards, linkTo }: TodayPageProps) => {
   const overdue = useQuery(api.tasks.overdue, {});
