@@ -4,7 +4,6 @@ import hashlib
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, Final, cast
 
 import orjson
@@ -15,10 +14,8 @@ from attrs import define, field
 from flow_backend.errors import (
     AppError,
     FailedCall,
-    FlowError,
     FunctionError,
     InvalidArguments,
-    InvalidCall,
     InvalidResult,
     InvalidValue,
     LimitExceeded,
@@ -28,6 +25,7 @@ from flow_backend.errors import (
     WrongKind,
 )
 from flow_backend.functions.budget import Budget
+from flow_backend.functions.calling import RunningCall
 from flow_backend.functions.clock import Clock
 from flow_backend.functions.context import (
     NOBODY,
@@ -36,12 +34,11 @@ from flow_backend.functions.context import (
     Auth,
     Caller,
     Log,
-    MutationCtx,
-    QueryCtx,
     RunFromAction,
 )
 from flow_backend.functions.database import Database, Pages, WritableDatabase
 from flow_backend.functions.endings import Ending, EndingKind, OnEnd
+from flow_backend.functions.error_text import app_frames, uncaught, wordless
 from flow_backend.functions.exchange import (
     ClientGone,
     Exchange,
@@ -61,7 +58,6 @@ from flow_backend.functions.validate import shown_path
 from flow_backend.records import frozen
 from flow_backend.runtime import Stopwatch, Watch
 from flow_backend.schema.document import Instant
-from flow_backend.schema.plain_names import plain_names
 from flow_backend.storage.base import Done, InterruptedRead, Reader, Refused, TableName, Transaction
 from flow_backend.storage.failures import broken_invariant
 from flow_backend.values.encode import encode
@@ -73,9 +69,7 @@ logger: Final = structlog.get_logger()
 ACTION_THREADS: Final = 16
 """For ``ctx.to_thread``, unless a setting says otherwise."""
 
-_FRAMES_SHOWN: Final = 10
 _ENDED: Final = "It was ended before it was done: its time was over, or the server stopped."
-_BASE: Final = "flow_backend."
 
 
 @frozen
@@ -115,78 +109,6 @@ def is_passing(error: BaseException) -> bool:
     What the app says, and what is wrong with the call itself, stays as it is.
     """
     return isinstance(error, FailedCall) or not isinstance(error, (FunctionError, SystemExit))
-
-
-@define
-class _Call:
-    """One call from outside and all that is nested in it."""
-
-    runner: "Runner"
-    caller: Caller
-    budget: Budget
-    log: Log
-    auth: Auth
-    clock: Clock
-    seed: Seed
-    database: Database
-    depth: int = 0
-    kind: Kind = Kind.QUERY
-
-    def nested(self, function: Function[..., Any], arguments: Mapping[str, object]) -> Any:
-        """Run a function in this call's transaction."""
-        inside, wanted = self.kind, function.kind
-        if wanted is Kind.ACTION or (inside is Kind.QUERY and wanted is Kind.MUTATION):
-            raise InvalidCall(
-                f"Cannot call a {wanted.value.lower()} function from a "
-                f"{inside.value.lower()} function ({function.path})"
-            )
-        contract = self.runner.app.contracts.get(function.path)
-        if contract is None:
-            raise InvalidCall(f"{function!r} is no function of this app: it stands in no module")
-        taken = contract.arguments(contract.wire_arguments(arguments))
-        if wanted is not Kind.MUTATION:
-            return self.enter(function, taken)
-        assert isinstance(self.database, WritableDatabase), function.path
-        savepoint = self.database.transaction.savepoint()
-        try:
-            value = self.enter(function, taken)
-        except BaseException:  # Whatever it raises, the caller may catch it and go on.
-            savepoint.roll_back()
-            raise
-        savepoint.release()
-        return value
-
-    def enter(self, function: Function[..., Any], arguments: Mapping[str, object]) -> Any:
-        """Run the function itself; what a nested one returns is checked by its annotation."""
-        most = self.runner.limits.depth
-        if self.depth >= most:
-            raise LimitExceeded(
-                f"Functions call each other more than {most} deep, which is the limit "
-                f"({function.path}). Call a plain Python function instead."
-            )
-        outside = self.kind
-        self.depth += 1
-        self.kind = function.kind
-        try:
-            value = function.call(self._context(function.kind), **arguments)
-            if self.depth > 1:
-                self.runner.app.contracts[function.path].result(value)
-            return value
-        finally:
-            self.depth -= 1
-            self.kind = outside
-
-    def _context(self, kind: Kind) -> QueryCtx | MutationCtx:
-        parts = (self.auth, self.clock, self.log, self.runner.env, self.seed, self.nested)
-        database = self.database
-        if isinstance(database, WritableDatabase):
-            if kind is Kind.MUTATION:
-                return MutationCtx(database, *parts, self.caller.job)
-            # A query inside a mutation sees what was written, and cannot write.
-            database = Database(
-                database.app, database.reader, database.budget, None, database.pages
-            )
-        return QueryCtx(database, *parts)
 
 
 def _nothing() -> None:
@@ -389,13 +311,14 @@ class Runner:
 
     def _call(
         self, caller: Caller, budget: Budget, database: Database, now_ms: float, seed: Seed
-    ) -> _Call:
+    ) -> RunningCall:
         log, auth, clock = Log(self.limits), Auth(caller.identity), Clock(Instant(now_ms))
-        return _Call(self, caller, budget, log, auth, clock, seed, database)
+        parts = (caller, budget, log, auth, clock, seed, database)
+        return RunningCall(self.app, self.limits.depth, self.env, *parts)
 
     def _run(
         self,
-        call: _Call,
+        call: RunningCall,
         path: str,
         args: JsonValue,
         kind: Kind,
@@ -440,7 +363,9 @@ class Runner:
                 continue
             return
 
-    def _answer(self, call: _Call, path: str, args: JsonValue, kind: Kind) -> Done | Refused | None:
+    def _answer(
+        self, call: RunningCall, path: str, args: JsonValue, kind: Kind
+    ) -> Done | Refused | None:
         """Run a function; None if it was interrupted."""
         try:
             function = self._find(path, kind, call.caller)
@@ -509,15 +434,15 @@ class Runner:
         # What becomes of a job no client is told: it stands in the job's record.
         redact = self.redact and caller.job is None
         lines = () if redact else tuple(log.lines)
-        text = _uncaught(error)
+        text = uncaught(error)
         # The same error of the same function has the same id: a re-run that fails again is equal.
         ident = hashlib.blake2b(f"{path}\n{text}".encode(), digest_size=8).hexdigest()
         head = f"[Request ID: {ident}] Server Error"
-        log.failure = f"{head}\n{text if self.log_words else _wordless(error)}"
+        log.failure = f"{head}\n{text if self.log_words else wordless(error)}"
         message = head if redact else f"{head}\n{text}"
         if not isinstance(error, FunctionError) and not self.log_words:
             # Its own words may quote arguments and documents: they go to the caller alone.
-            kind, frames = type(error).__name__, _app_frames(error.__traceback__)
+            kind, frames = type(error).__name__, app_frames(error.__traceback__)
             logger.warning(
                 "function raised", function=path, request_id=ident, error=kind, at=frames
             )
@@ -531,44 +456,3 @@ class Runner:
         refused = Refused(message, lines, data)
         self.on_refusal(refused, error)
         return refused
-
-
-def _uncaught(error: BaseException) -> str:
-    """Print an error as the client's console shows it, with the app's own lines of the stack."""
-    try:
-        said = plain_names(str(error))
-    except Exception as worse:  # The error's own __str__ is the app's, and at fault.
-        said = f"(it cannot be printed: {type(worse).__name__})"
-    if isinstance(error, FlowError) and not isinstance(error, AppError):
-        first = said
-    else:
-        first = f"Uncaught {_kind(error)}: {said}"
-    # A lone surrogate has no place on the wire.
-    return _with_frames(first.encode(errors="replace").decode(), error)
-
-
-def _wordless(error: BaseException) -> str:
-    """Print an error without its own words, which may quote arguments and documents."""
-    return _with_frames(_kind(error), error)
-
-
-def _kind(error: BaseException) -> str:
-    return "ConvexError" if isinstance(error, AppError) else type(error).__name__
-
-
-def _with_frames(first: str, error: BaseException) -> str:
-    frames = [f"    {frame}" for frame in _app_frames(error.__traceback__)]
-    return "\n".join([first, *frames])
-
-
-def _app_frames(trace: TracebackType | None) -> list[str]:
-    """Give the innermost frames of a traceback that are the app's, innermost first."""
-    found: list[str] = []
-    while trace is not None:
-        frame = trace.tb_frame
-        if not str(frame.f_globals.get("__name__", "")).startswith(_BASE):
-            code = frame.f_code
-            short = "/".join(code.co_filename.replace("\\", "/").split("/")[-2:])
-            found.append(f"at {code.co_name} ({short}:{trace.tb_lineno})")
-        trace = trace.tb_next
-    return found[: -_FRAMES_SHOWN - 1 : -1]
