@@ -5,12 +5,14 @@ a machine, so that no export or backup carries them. The server reads the file a
 changed, and a command that has no server to ask changes it all the same.
 """
 
+import fcntl
 import hashlib
 import hmac
 import os
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -22,6 +24,7 @@ from flow_backend.errors import AdminKeysError
 FILE: Final = "admin-keys.json"
 _SECRET_BYTES: Final = 32
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
 _END_CHARACTERS: Final = 4
 _KEY_CHARACTERS_MAX: Final = 256
 
@@ -71,15 +74,31 @@ def read_keys(folder: Path) -> list[StoredKey]:
     file = folder / FILE
     try:
         rows: Any = orjson.loads(file.read_bytes())
-        return [StoredKey(**row) for row in cast("list[dict[str, Any]]", rows["keys"])]
+        return [_parsed(row) for row in cast("list[Any]", rows["keys"])]
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise AdminKeysError(f"the keys in {file} cannot be read: {error.strerror}") from error
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise _unreadable(file, error) from error
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise AdminKeysError(
             f"the file {file} is damaged: remove it, and make new keys (flow key create)"
         ) from error
+
+
+def _parsed(row: Any) -> StoredKey:
+    """Check what a file says of a key. Raises: TypeError, ValueError."""
+    key = StoredKey(**row)
+    texts: list[object] = [key.name, key.sha256, key.end]
+    if not (all(isinstance(each, str) for each in texts) and _HASH.fullmatch(key.sha256)):
+        raise ValueError
+    return StoredKey(key.name, key.sha256, float(key.created_ms), key.end)
+
+
+def _unreadable(file: Path, error: OSError) -> AdminKeysError:
+    return AdminKeysError(
+        f"the keys in {file} cannot be read: {error.strerror}; the server and the commands must "
+        "run as the user that the data folder belongs to"
+    )
 
 
 def write_keys(folder: Path, keys: Sequence[StoredKey]) -> None:
@@ -90,6 +109,7 @@ def write_keys(folder: Path, keys: Sequence[StoredKey]) -> None:
     content = orjson.dumps({"keys": [asdict(key) for key in keys]}, option=orjson.OPT_INDENT_2)
     try:
         write_private(folder / FILE, content)
+        _sync(folder)  # A key that was revoked must not come back with the power.
     except OSError as error:
         raise AdminKeysError(
             f"the keys in {folder / FILE} cannot be written: {error.strerror}"
@@ -110,18 +130,48 @@ def write_private(file: Path, content: bytes) -> None:
     draft.replace(file)
 
 
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _changing(folder: Path) -> Generator[None]:
+    """Let nobody else change the keys of a data folder while the block runs.
+
+    Raises: AdminKeysError if the folder is none, or cannot be locked.
+    """
+    try:
+        # The folder itself is locked, so that no file is left; the server's lock is another.
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unreadable(folder / FILE, error) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    except OSError as error:
+        raise _unreadable(folder / FILE, error) from error
+    finally:
+        os.close(handle)
+
+
 def add_key(folder: Path, name: str, now_ms: float) -> str:
     """Make a key and keep its hash; give the key, which nobody can show again.
 
     Raises: AdminKeysError; also if there is one of this name.
     """
-    keys = read_keys(folder)
-    if any(key.name == name for key in keys):
-        raise AdminKeysError(
-            f"there is a key named {name!r} already: take another name, or revoke that one first"
-        )
-    key, kept = new_key(name, now_ms)
-    write_keys(folder, [*keys, kept])
+    with _changing(folder):
+        keys = read_keys(folder)
+        if any(key.name == name for key in keys):
+            raise AdminKeysError(
+                f"there is a key named {name!r} already: take another name, or revoke that one "
+                "first"
+            )
+        key, kept = new_key(name, now_ms)
+        write_keys(folder, [*keys, kept])
     return key
 
 
@@ -130,12 +180,13 @@ def remove_key(folder: Path, name: str) -> None:
 
     Raises: AdminKeysError; also if there is none of this name.
     """
-    keys = read_keys(folder)
-    rest = [key for key in keys if key.name != name]
-    if len(rest) == len(keys):
-        names = ", ".join(key.name for key in keys) or "none"
-        raise AdminKeysError(f"there is no key named {name!r}; the keys are: {names}")
-    write_keys(folder, rest)
+    with _changing(folder):
+        keys = read_keys(folder)
+        rest = [key for key in keys if key.name != name]
+        if len(rest) == len(keys):
+            names = ", ".join(key.name for key in keys) or "none"
+            raise AdminKeysError(f"there is no key named {name!r}; the keys are: {names}")
+        write_keys(folder, rest)
 
 
 @define
@@ -161,19 +212,26 @@ class AdminKeys:
         """
         if len(key) > _KEY_CHARACTERS_MAX:
             return False
+        given = _hash(key)
+        # First of all: whoever is to mend the file has this one.
+        if self._local_hash is not None and hmac.compare_digest(given, self._local_hash):
+            return True
         self._read()
-        given, found = _hash(key), False
-        known = self._hashes if self._local_hash is None else (*self._hashes, self._local_hash)
-        for one in known:  # All of them, each in the same time: which one is near is not told.
+        found = False
+        for one in self._hashes:  # All of them, each in the same time: no near one is told.
             found |= hmac.compare_digest(given, one)
         return found
 
     def _read(self) -> None:
+        file = self.folder / FILE
         try:
-            status = (self.folder / FILE).stat()
-            seen = (status.st_mtime_ns, status.st_ino)
+            status = file.stat()
         except FileNotFoundError:
-            seen = None
-        if seen != self._seen or seen is None:
-            self._hashes = tuple(key.sha256 for key in read_keys(self.folder)) if seen else ()
+            self._hashes, self._seen = (), None
+            return
+        except OSError as error:
+            raise _unreadable(file, error) from error
+        seen = (status.st_mtime_ns, status.st_ino)
+        if seen != self._seen:
+            self._hashes = tuple(key.sha256 for key in read_keys(self.folder))
             self._seen = seen
