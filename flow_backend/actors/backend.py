@@ -45,7 +45,7 @@ from flow_backend.actors.supervisor import Kept, RestartIntensity, Supervisor
 from flow_backend.actors.table import TableActor
 from flow_backend.actors.transport import Transport
 from flow_backend.auth.identity import Identity
-from flow_backend.errors import AuthRejected, FlowError, Overloaded
+from flow_backend.errors import AdminKeysError, AuthRejected, FlowError, Overloaded
 from flow_backend.functions.context import NOBODY, Caller
 from flow_backend.functions.deployments import Fields
 from flow_backend.functions.exchange import Exchange
@@ -123,7 +123,7 @@ VerifyUser = Callable[[str], Awaitable[Authenticated]]
 """Verifies a user's token. Raises: AuthRejected, AuthUnavailable."""
 
 VerifyAdmin = Callable[[str], Awaitable[bool]]
-"""Says whether this is an admin key."""
+"""Says whether this is an admin key. Raises: AdminKeysError if that cannot be told now."""
 
 
 @define(kw_only=True)
@@ -369,14 +369,24 @@ class Backend:
                     )
                 return await self.verify_user(value)
             case AdminToken(key, attributes):
-                if self.verify_admin is None or not await self.verify_admin(key):
+                if not await self._is_admin(key):
                     raise AuthRejected(
                         "This admin key is not known here: it was revoked, or is another server's. "
                         "`flow key create` makes one.",
                         "BadAdminKey",
                     )
                 identity = None if attributes is None else Identity.from_attributes(attributes)
-                return Authenticated(Caller(identity, admin=True))
+                return Authenticated(Caller(identity, admin=True), admin_key=key)
+
+    async def _is_admin(self, key: str) -> bool:
+        try:
+            return self.verify_admin is not None and await self.verify_admin(key)
+        except AdminKeysError as error:
+            raise AuthRejected(
+                "The server cannot tell whether this is an admin key: its file of them is damaged, "
+                "or cannot be read. Its log says what to do; commands on its machine need no key.",
+                "BadAdminKey",
+            ) from error
 
     async def run_session(self, transport: Transport, client: ClientIdentity) -> None:
         """Serve one connection until it ends."""
@@ -516,6 +526,23 @@ class Backend:
             await trio.sleep(self.settings.look_seconds)
             for session in list(self.sessions.values()):
                 session.expire()
+            await self._end_revoked()
+
+    async def _end_revoked(self) -> None:
+        """End the sessions of admins whose key is one no more."""
+        sessions = [each for each in self.sessions.values() if each.admin_key is not None]
+        if not sessions or self.verify_admin is None:
+            return
+        is_good: dict[str | None, bool] = {}
+        for key in {each.admin_key for each in sessions}:
+            try:
+                is_good[key] = key is not None and await self.verify_admin(key)
+            except AdminKeysError:
+                # That the file is damaged revokes nothing: it was looked at when they came.
+                return
+        for session in sessions:
+            if not is_good.get(session.admin_key, True):  # It may be another's since.
+                session.revoke()
 
     def _session_crashed(self) -> None:
         """Count it. Each takes only its own socket along, but many in a minute are an outage."""

@@ -76,10 +76,14 @@ _QUERIES_KEPT = 10
 
 @define(frozen=True)
 class Authenticated:
-    """Who a token says the client is, and until when (seconds since the epoch, None for ever)."""
+    """Who a token says the client is, and until when (seconds since the epoch, None for ever).
+
+    ``admin_key`` is the key that it showed, if it is an admin: that may be revoked at any time.
+    """
 
     caller: Caller
     expires_at: float | None = None
+    admin_key: str | None = field(default=None, repr=False)
 
 
 SessionMessage = MutationDone | ActionDone | NotDone | Round | Resubscribe
@@ -114,6 +118,7 @@ class SessionActor:
     state: SyncState = field(factory=SyncState)
     caller: Caller = NOBODY
     session_id: SessionId | None = None
+    admin_key: str | None = field(default=None, repr=False)
     _expires_at: float | None = None
     _answers: deque[MutationDone | ActionDone] = field(factory=deque[MutationDone | ActionDone])
     _round: Round | None = None
@@ -259,6 +264,7 @@ class SessionActor:
             self._refuse_identity(str(error), attempted=True)
             raise Disconnected from error
         self.caller, self._expires_at = found.caller, found.expires_at
+        self.admin_key = found.admin_key
 
     def _caller_now(self) -> Caller:
         """Give who the client is, unless its token has meanwhile run out."""
@@ -429,6 +435,13 @@ class SessionActor:
             return
         if self.now_ns() > self._expires_at * 1e9:
             self._refuse_identity("Convex token identity expired", attempted=False)
+            self._ended = True
+
+    def revoke(self) -> None:
+        """End, since the client's admin key is one no more."""
+        if not self._ended:
+            said = "This admin key was revoked. `flow key create` makes another."
+            self._refuse_identity(said, attempted=False)
             self._ended = True
 
     def go_away(self) -> None:

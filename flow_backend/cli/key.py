@@ -61,7 +61,7 @@ def list_keys(data: str) -> None:
 @click.argument("name")
 @data_option
 def revoke(name: str, data: str) -> None:
-    """Make a key worthless, at once; what is connected with it stays until it reconnects."""
+    """Make a key worthless, at once: what is connected with it is ended."""
     try:
         remove_key(_folder(data), name)
     except AdminKeysError as error:

@@ -154,6 +154,11 @@ class FunctionLog:
         self._is_ending = True
         self._tell()
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the server stops, so that nobody is to wait."""
+        return self._is_ending
+
     async def history(self, since: int, most: int, wanted: LogFilter) -> tuple[list[LogRow], int]:
         """Give the newest entries, oldest first, and the place after which to go on."""
         if self._is_broken:

@@ -3,6 +3,7 @@
 from typing import Final
 
 import orjson
+import trio
 from attrs import define
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +17,7 @@ from flow_backend.server.requests import RequestRefused
 from flow_backend.storage.logs import LogFilter, LogRow
 
 _WAIT_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 1.0
 _ENTRIES: Final = 1000
 
 
@@ -48,11 +50,24 @@ class LogApi:
         most = min(max(1, int(_number(asked.get("limit"), _ENTRIES))), _ENTRIES)
         cursor = round(_number(asked.get("cursor"), 0.0) * 1000)
         if cursor > 0:
-            rows, place = await self.log.after(cursor, most, wanted, _WAIT_SECONDS)
+            rows, place = await self._wait(request, cursor, most, wanted)
         else:
             since = round(_number(asked.get("since"), 0.0) * 1000)
             rows, place = await self.log.history(since, most, wanted)
         return _answer(rows, max(place, 1))
+
+    async def _wait(
+        self, request: Request, place: int, most: int, wanted: LogFilter
+    ) -> tuple[list[LogRow], int]:
+        """Wait for entries as long as the key is good. Raises: AuthRejected once it is not."""
+        over = trio.current_time() + _WAIT_SECONDS
+        while True:
+            rows, place = await self.log.after(place, most, wanted, _LOOK_SECONDS)
+            if self.log.is_ending and not rows:
+                return rows, place  # At once: the server waits for nobody's key now.
+            await require_admin(self.backend, request.headers)
+            if rows or trio.current_time() >= over:
+                return rows, place
 
 
 def _answer(rows: list[LogRow], micros: int) -> Response:

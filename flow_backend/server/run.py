@@ -246,14 +246,24 @@ async def open_user_verifier(
 
 
 def admin_verifier(keys: AdminKeys) -> VerifyAdmin:
-    """Give what looks at admin keys, whose file may lie on a slow disk."""
+    """Give what looks at admin keys, whose file may lie on a slow disk.
+
+    What is wrong with that is logged once: anybody can show what is no key, as often as he likes.
+    """
+    told: str | None = None
 
     async def is_admin(key: str) -> bool:
+        nonlocal told
         try:
-            return await trio.to_thread.run_sync(keys.is_valid, key)
+            found = await trio.to_thread.run_sync(keys.is_valid, key)
         except AdminKeysError as error:
-            log.error("No admin key can be looked at", reason=str(error))  # noqa: TRY400  # It says all.
-            return False
+            if told != str(error):
+                told = str(error)
+                log.error("No admin key can be looked at", reason=told)  # noqa: TRY400  # It says all.
+            raise
+        if key != keys.local:  # For that one nobody looks at the file.
+            told = None
+        return found
 
     return is_admin
 

@@ -6,20 +6,26 @@ import stat
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import click
 import httpx
 import pytest
+import trio
 from click.testing import CliRunner, Result
+from structlog.testing import capture_logs
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
 from flow.cli import main
-from flow_backend.auth.admin_keys import FILE, AdminKeys, add_key
+from flow_backend.auth.admin_keys import FILE, AdminKeys, add_key, remove_key
 from flow_backend.cli.target import CommandError, find_target
 from flow_backend.errors import AdminKeysError
 from flow_backend.server.local import FILE as LOCAL
 from flow_backend.server.local import find_local
+from flow_backend.server.run import admin_verifier
 from tests.cli.support import Served, serving, write_app
 
 SOURCE = """
@@ -120,6 +126,104 @@ def test_the_official_client_is_an_admin_with_a_key(served: Served) -> None:
     said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
 
     assert said.stdout == "for admins for admins\n"
+
+
+@asynccontextmanager
+async def watching(url: str, key: str) -> AsyncGenerator[WebSocketConnection]:
+    """Watch what only admins may; the first answer is there."""
+    query = {"type": "Add", "queryId": 0, "udfPath": "notes:secret", "args": [{}]}
+    messages = (
+        {"type": "Connect", "sessionId": str(uuid4()), "connectionCount": 0},
+        {"type": "Authenticate", "baseVersion": 0, "tokenType": "Admin", "value": key},
+        {"type": "ModifyQuerySet", "baseVersion": 0, "newVersion": 1, "modifications": [query]},
+    )
+    stream = await trio.open_tcp_stream("127.0.0.1", int(url.rpartition(":")[2]))
+    async with stream, trio.open_nursery() as nursery:
+        socket = await wrap_client_stream(nursery, stream, "127.0.0.1", "/api/1.48.0/sync")
+        for message in messages:
+            await socket.send_message(json.dumps(message))
+        await said(socket, "for admins")
+        yield socket
+        nursery.cancel_scope.cancel()
+
+
+async def said(socket: WebSocketConnection, text: str) -> str:
+    """Wait for a message that holds a text. Raises: ConnectionClosed."""
+    while text not in (message := await socket.get_message()):
+        pass
+    return message
+
+
+@pytest.mark.slow
+async def test_what_is_connected_with_a_revoked_key_is_ended(served: Served) -> None:
+    """Sessions hear why, and who follows the log is told nothing more; other admins go on."""
+    key, other = (add_key(served.folder, name, 0.0) for name in ("gone", "kept"))
+    headers = {"Authorization": f"Convex {key}"}
+    path, answers = "/api/stream_function_logs", list[httpx.Response]()
+    with trio.fail_after(20):
+        async with (
+            httpx.AsyncClient(base_url=served.url, headers=headers, timeout=60) as follower,
+            watching(served.url, key) as socket,
+            watching(served.url, other) as kept,
+        ):
+            begin = (await follower.get(path, params={"cursor": 0})).json()["newCursor"]
+
+            async def follow() -> None:
+                answers.append(await follower.get(path, params={"cursor": max(begin, 1)}))
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(follow)
+                await trio.sleep(0.1)
+                remove_key(served.folder, "gone")
+
+                assert "This admin key was revoked" in await said(socket, "AuthError")
+                with pytest.raises(ConnectionClosed):
+                    await said(socket, "what never comes")
+            [answer] = answers
+            assert (answer.status_code, answer.json()["code"]) == (401, "BadAdminKey")
+            again = {"type": "Add", "queryId": 1, "udfPath": "notes:secret", "args": [{}]}
+            edit = {"type": "ModifyQuerySet", "baseVersion": 1, "newVersion": 2}
+            await kept.send_message(json.dumps({**edit, "modifications": [again]}))
+            await said(kept, "for admins")
+
+
+@pytest.mark.slow
+async def test_a_damaged_file_ends_nothing_and_commands_on_the_machine_go_on(
+    served: Served,
+) -> None:
+    key = add_key(served.folder, "before", 0.0)
+    whole = (served.folder / FILE).read_bytes()
+    with trio.fail_after(20):
+        async with watching(served.url, key) as socket:
+            (served.folder / FILE).write_bytes(whole[:-9])
+            async with httpx.AsyncClient(base_url=served.url) as client:
+                refused = await client.get(
+                    "/api/check_admin_key", headers={"Authorization": f"Convex {key}"}
+                )
+            assert (refused.status_code, refused.json()["code"]) == (401, "BadAdminKey")
+            assert "its file of them is damaged" in refused.json()["message"]
+            with find_target(None, None, str(served.folder)).client() as local:
+                assert local.get("/api/check_admin_key")["success"] is True
+            with trio.move_on_after(2.5):
+                assert "AuthError" not in await said(socket, "AuthError")
+
+            (served.folder / FILE).write_bytes(whole)
+            assert ask(served.url, key) == (200, "for admins")
+
+
+async def test_what_is_wrong_with_the_file_is_logged_once(tmp_path: Path) -> None:
+    """Anybody can show what is no key, as often as he likes."""
+    is_admin = admin_verifier(AdminKeys(tmp_path, "local|secret"))
+    (tmp_path / FILE).write_text("{")
+
+    with capture_logs() as logged:
+        for _ in range(3):
+            with pytest.raises(AdminKeysError):
+                await is_admin("a|b")
+            assert await is_admin("local|secret")
+
+    [line] = logged
+    assert "flow key create" in line["reason"]
 
 
 @pytest.mark.slow
