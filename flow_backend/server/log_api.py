@@ -59,15 +59,17 @@ class LogApi:
     async def _wait(
         self, request: Request, place: int, most: int, wanted: LogFilter
     ) -> tuple[list[LogRow], int]:
-        """Wait for entries as long as the key is good. Raises: AuthRejected once it is not."""
+        """Wait for entries as long as the key is good, which was looked at just now.
+
+        Raises: AuthRejected once it is not.
+        """
         over = trio.current_time() + _WAIT_SECONDS
         while True:
             rows, place = await self.log.after(place, most, wanted, _LOOK_SECONDS)
-            if self.log.is_ending and not rows:
-                return rows, place  # At once: the server waits for nobody's key now.
-            await require_admin(self.backend, request.headers)
-            if rows or trio.current_time() >= over:
+            # What is there is told at once: a server that stops waits for no second look.
+            if rows or self.log.is_ending or trio.current_time() >= over:
                 return rows, place
+            await require_admin(self.backend, request.headers)
 
 
 def _answer(rows: list[LogRow], micros: int) -> Response:

@@ -191,7 +191,8 @@ def test_who_follows_sees_calls_as_they_end_and_holds_up_no_stop(folder: Path) -
                     assert "last" in line, line
             following.kill()
             assert following.stderr is not None
-            assert "is the server running? Waiting for it." in following.stderr.readline()
+            # Its next question may still find the old connection, or nobody.
+            assert "Waiting for it." in following.stderr.readline()
 
 
 def test_the_words_of_errors_are_kept_from_clients_or_told_to_the_log(folder: Path) -> None:
