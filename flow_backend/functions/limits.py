@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from queue import SimpleQueue
 from types import FrameType
 from typing import Any, Final, Protocol, TypeVar
 
@@ -14,7 +15,8 @@ MIB: Final = 2**20
 
 T = TypeVar("T")
 
-_RUNNER: Final = "flow_backend.functions.runner"
+_OURS: Final = frozenset({"flow_backend.functions.runner", "flow_backend.functions.calling"})
+_SPIN_SECONDS: Final = 0.00002
 
 
 @frozen
@@ -71,7 +73,7 @@ class InterruptedAgain(Interrupted):
         if before is not _raise_at_next_line:
             _tracing.before = before
         frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # The only way.
-        while frame is not None and frame.f_globals.get("__name__") != _RUNNER:
+        while frame is not None and frame.f_globals.get("__name__") not in _OURS:
             frame.f_trace = _raise_at_next_line
             frame = frame.f_back
         sys.settrace(_raise_at_next_line)
@@ -143,20 +145,24 @@ class ThreadWatch:
     def enter(self) -> None:
         """Begin to watch."""
         owner = self.owner
+        if not owner.started:
+            owner.start()
         owner.calls[self.thread] = self
-        if not owner.work.is_set():
-            owner.wake()
+        if owner.sleeps:
+            owner.bell.put(None)
 
     def leave(self) -> None:
         """End it. It is safe to call it again."""
         self.over = True
         owner = self.owner
-        if self.thrown or owner.busy:
-            with owner.lock:  # Whoever is about to throw has done so then.
-                if self.thrown:
-                    throw(self.thread, None)
-                    if self.thrown > 1:
-                        sys.settrace(_tracing.before)
+        # Whoever is about to throw has done so then. No lock is held for it: what is thrown may
+        # come at any line of this, also at the one between a block's end and its lock's release.
+        while owner.busy:
+            time.sleep(_SPIN_SECONDS)
+        if self.thrown:
+            throw(self.thread, None)
+            if self.thrown > 1:
+                sys.settrace(_tracing.before)
         owner.calls.pop(self.thread, None)
 
     def is_late(self) -> bool:
@@ -181,33 +187,34 @@ class ThreadDeadlines:
 
     period_seconds: float = 0.05
     calls: dict[int, ThreadWatch] = field(factory=dict[int, ThreadWatch], init=False)
-    lock: threading.Lock = field(factory=threading.Lock, init=False)
-    work: threading.Event = field(factory=threading.Event, init=False)
-    # Set before a late call is looked at under the lock: only then must its end wait for the lock.
+    started: bool = field(default=False, init=False)
+    # Set before it is looked at whether there are calls; a call is there before it looks at this.
+    sleeps: bool = field(default=False, init=False)
+    # Rung from where anything may be thrown: a put of this kind has happened whole, or not at all.
+    bell: SimpleQueue[None] = field(factory=lambda: SimpleQueue[None](), init=False)
+    # Set before it is looked at whether a late call is over, as a call is over before it looks.
     busy: bool = field(default=False, init=False)
-    _started: bool = field(default=False, init=False)
+    _lock: threading.Lock = field(factory=threading.Lock, init=False)
 
     def watch(self, limits: Limits, interrupt: Callable[[], None]) -> ThreadWatch:
         """Give what watches the calling thread; one call for each thread at a time."""
         return ThreadWatch(self, limits, interrupt, threading.get_ident())
 
-    def wake(self) -> None:
-        """Make the watching thread look; it is started with the first call."""
-        with self.lock:
-            self.work.set()
-            if not self._started:
-                self._started = True
+    def start(self) -> None:
+        """Start the watching thread, if it does not run; nothing is thrown at who calls this."""
+        with self._lock:
+            if not self.started:
                 threading.Thread(target=self._look, name="deadlines", daemon=True).start()
+                self.started = True
 
     def _look(self) -> None:
         while True:
-            self.work.wait()
             time.sleep(self.period_seconds)
             if not self.calls:
-                self.work.clear()
-                # A call may have begun between the two lines above.
-                if self.calls:
-                    self.work.set()
+                self.sleeps = True
+                if not self.calls:
+                    self.bell.get()
+                self.sleeps = False
                 continue
             for watch in list(self.calls.values()):
                 if watch.is_late():
@@ -215,12 +222,13 @@ class ThreadDeadlines:
 
     def _interrupt(self, watch: ThreadWatch) -> None:
         self.busy = True
-        with self.lock:
+        try:
             # The call may have ended by now; the interrupt of SQL would then hit the next one's.
             if not watch.over:
                 watch.thrown += 1
                 throw(watch.thread, Interrupted if watch.thrown == 1 else InterruptedAgain)
                 watch.interrupt()
+        finally:
             self.busy = False
 
 

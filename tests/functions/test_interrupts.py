@@ -1,5 +1,6 @@
 """Calls that go on for ever are ended, wherever they are, and nothing else is."""
 
+import subprocess
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from flow_backend.functions.function import mutation, query
 from flow_backend.functions.limits import Interrupted, Limits, ThreadDeadlines, run_within
 from flow_backend.functions.loader import load_version, unload_version
 from flow_backend.storage.base import Done, Refused, TableName
+from tests.effort import cases
 from tests.functions.backend import Backend, Board, Open, Task, said
 
 # An error that is thrown from outside may land in a destructor, where Python prints it and goes on;
@@ -243,6 +245,18 @@ def test_nothing_is_thrown_once_a_call_has_ended(quick_switches: None) -> None:
         assert len(interrupts) == thrown
 
     assert ended > 0, "no call came near its limit: the test shows nothing"
+
+
+@pytest.mark.slow
+def test_what_is_thrown_at_a_call_as_it_ends_holds_up_no_other() -> None:
+    """Wherever it comes, nothing is left locked: else every later call would wait for ever."""
+    calls = cases(3_000, 200_000)
+    program = [sys.executable, "-m", "tests.functions.thrown_storm", str(calls), "300"]
+
+    ended = subprocess.run(program, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 0, ended.stderr
+    assert int(ended.stdout) > calls // 20, "few were thrown at twice: the test shows nothing"
 
 
 @pytest.mark.slow
