@@ -145,7 +145,7 @@ def unzip_package(zipped: bytes, name: str | None = None) -> Package:
                 left -= len(content)
                 if left < 0:
                     raise AppDefinitionError(
-                        f"The package has more than {PACKAGE_BYTES_MAX} bytes; move data out of it"
+                        f"The package is larger than {PACKAGE_BYTES_MAX} bytes: move data out of it"
                     )
                 files[_checked_path(entry.filename)] = content
     except (

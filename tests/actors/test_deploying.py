@@ -20,6 +20,7 @@ from flow_backend.storage import build
 from flow_backend.storage.base import TableName
 from tests.actors.stage import Stage
 from tests.actors.test_versions import SCHEMA, call, deploy, result_of, serving, zipped
+from tests.storage.support import write_connection
 
 STRICT = SCHEMA.replace("count: int", "count: int\n    note: str")
 WIDER = SCHEMA.replace("count: int", "count: int\n    note: str = 'none'").replace(
@@ -194,6 +195,41 @@ async def test_a_build_that_was_cut_off_is_resumed(
         [row] = await rows(on)
         assert row["state"] == "active"
         assert await on.backend.deployer.resume() is None
+
+
+def built(on: Stage) -> set[str]:
+    """Give what is in the file of builds, and of indexes over what they filled."""
+    connection = write_connection(on.backend.storage)
+    indexes = connection.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'counters:by_n%'")
+    builds = connection.execute('SELECT "table" FROM _builds')
+    return {str(name) for (name,) in (*indexes.fetchall(), *builds.fetchall())}
+
+
+async def test_a_build_that_was_given_up_leaves_nothing_in_the_way(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was filled goes with the next version that does not have it."""
+    monkeypatch.setattr(build, "INLINE_ROWS", 1)
+    unique = WIDER.replace('Index("note", "count")', 'Index("note", unique=True)')
+    async with serving(tmp_path) as on:
+        for number in range(30):
+            await call(on, "counters:add", name=f"c{number:02}")
+
+        refused = await deploy(on, 2, schema=unique, listed=LISTED)
+
+        assert isinstance(refused, DeployRefused)
+        assert [problem.kind for problem in refused.problems] == ["schema"]
+        assert "counters" in built(on), "it was filled, and given up at the switch"
+        assert await call(on, "counters:add", name="between") == [1.0] * 3
+        done = await deploy(on, 3)
+        assert isinstance(done, Deployed), done
+        assert built(on) == {"counters:by_name"}
+
+        done = await deploy(on, 4, schema=WIDER, listed=LISTED)
+        assert isinstance(done, Deployed), done
+        assert built(on) == {"counters:by_name", "counters:by_note"}
+        found = result_of(await on.backend.query(Call("listed:by_note", {"note": "none"})))
+        assert len(found) == 31
 
 
 async def test_a_new_table_can_be_written_and_watched(

@@ -287,6 +287,35 @@ def test_rollbacks_go_further_back_each_time(place: Place) -> None:
     assert "oops (back to version" in place.flow("versions").stdout
 
 
+def test_a_rollback_that_does_not_fit_the_documents_is_refused(place: Place) -> None:
+    """What was written since is not what that version takes for a note."""
+    wider = NOTES.replace("text: str\n\n@mu", "text: str | int\n\n@mu").replace(
+        "text: str) ->", "text: str | int) ->"
+    )
+    drop = """
+@mutation
+def drop_numbers(ctx: MutationCtx) -> None:
+    for note in ctx.db.scan(Note).collect():
+        if isinstance(note.text, int):
+            ctx.db.delete(note.id)
+"""
+    place.write(notes=wider + drop)
+    place.deployed("--yes")
+    place.served.call("mutation", "notes:add", text=5)
+    serves = place.number()
+
+    for arguments in ([], ["--yes"], ["--dry-run"]):
+        refused = place.flow("rollback", *arguments)
+        assert refused.exit_code == 1, refused.output
+        assert "text: expected a string, has 5.0" in refused.stderr
+    assert place.number() == serves
+
+    place.served.call("mutation", "notes:drop_numbers")
+    back = place.flow("rollback")
+    assert back.exit_code == 0, back.output
+    assert place.served.call("query", "notes:texts") == ["milk"]
+
+
 def test_a_rollback_to_no_version_is_refused(place: Place) -> None:
     before = place.number()
 

@@ -59,6 +59,13 @@ class Life:
         assert isinstance(outcome.result, Done), outcome
         return int(orjson.loads(outcome.result.result)[0])
 
+    async def counters(self) -> dict[str, int]:
+        options = {"paginationOpts": {"numItems": 100.0, "cursor": None}}
+        done = await self.backend.query(Call("counters:pages", options))
+        assert isinstance(done.result, Done), done
+        page = orjson.loads(done.result.result)["page"]
+        return {each["name"]: int(each["count"]) for each in page}
+
     def rows(self) -> list[Fields]:
         snapshot = self.storage.open_snapshot()
         try:
@@ -159,6 +166,32 @@ async def test_what_came_last_serves(autojump_clock: MockClock, machine: Machine
         assert await life.add() == 20
         assert life.states()[:2] == [(4.0, "rollback", "active"), (3.0, "start", "past")]
         assert life.rows()[0]["restores"] == 2
+
+
+@pytest.mark.slow
+async def test_a_rollback_brings_back_the_crons(
+    autojump_clock: MockClock, machine: Machine
+) -> None:
+    """And those of the version that it takes the place of run no more, nor after a restart."""
+    crons = CRONS.replace("hourly(", "interval(").replace('"hour"', '"VERSION", seconds=60')
+    machine.put(1, crons=crons.replace("VERSION", "old"))
+    async with machine.life() as life:
+        await life.deploy(2, crons=crons.replace("VERSION", "new"))
+        assert await ran(life) == {"new"}
+        await life.backend.start_rollback(RollbackRequest())
+        await trio.sleep(1)
+        assert await ran(life) == {"old"}
+
+    async with machine.life() as life:
+        assert await ran(life) == {"old"}
+
+
+async def ran(life: Life) -> set[str]:
+    """Give the crons that run within some minutes."""
+    before = await life.counters()
+    await trio.sleep(200)
+    after = await life.counters()
+    return {name for name, count in after.items() if count != before.get(name)}
 
 
 async def test_a_deployed_version_serves_without_a_package_on_the_disk(
