@@ -39,6 +39,7 @@ from flow_backend.actors.preparing import (
     document_problems,
     misfits_that_come_back,
 )
+from flow_backend.actors.restoring import find_building, find_version
 from flow_backend.errors import AppDefinitionError, Overloaded, SwitchRefused
 from flow_backend.functions.cron_steps import BoundCron, KeepCrons, bound_crons
 from flow_backend.functions.deployments import (
@@ -48,13 +49,9 @@ from flow_backend.functions.deployments import (
     Fields,
     Problem,
     activate,
-    building_deployment,
-    code_of,
     deployments,
     find_deployment,
-    is_served,
     number_of,
-    version_before,
 )
 from flow_backend.functions.env import env_problems
 from flow_backend.functions.job_steps import Step
@@ -165,7 +162,7 @@ class Deployer:
             async with self.turn:
                 # Which one is before that of now is known once nobody else may change that.
                 found = await worker.run(
-                    lambda: self._reading(lambda snapshot: _find_version(snapshot, wanted.to))
+                    lambda: self._reading(lambda snapshot: find_version(snapshot, wanted.to))
                 )
                 request = found.asked_by(wanted)
                 package = await worker.run(lambda: unzip_package(request.zipped, request.package))
@@ -213,7 +210,7 @@ class Deployer:
         worker = self.runtime.worker("deploy")
         try:
             async with self.turn:
-                zipped, fields = await worker.run(lambda: self._reading(_find_building))
+                zipped, fields = await worker.run(lambda: self._reading(find_building))
                 if fields is None:
                     return None
                 number, name = number_of(fields), str(fields["package"])
@@ -445,52 +442,6 @@ class Deployer:
 
 def _collect_garbage() -> None:
     gc.collect()
-
-
-@frozen
-class _Found:
-    """A version that can come back: whose code it is, and that code."""
-
-    number: int
-    package: str
-    zipped: bytes = field(repr=False)
-
-    def asked_by(self, wanted: RollbackRequest) -> DeployRequest:
-        """Give what brings it back."""
-        return DeployRequest(
-            zipped=self.zipped,
-            package=self.package,
-            origin="rollback",
-            author=wanted.author,
-            message=wanted.message,
-            restores=self.number,
-            dry_run=wanted.dry_run,
-            agreed=wanted.agreed,
-        )
-
-
-def _find_version(snapshot: Snapshot, number: int | None) -> _Found:
-    """Find what a rollback brings back, None is what served before.
-
-    Raises: AppDefinitionError.
-    """
-    wanted = version_before(snapshot) if number is None else number
-    if wanted is None:
-        raise AppDefinitionError("There is no version before the one that serves")
-    fields = find_deployment(snapshot, wanted)
-    if fields is None or not is_served(fields):
-        raise AppDefinitionError(f"There is no version {wanted} that has served")
-    zipped = snapshot.package(str(fields["digest"]))
-    if zipped is None:
-        raise AppDefinitionError(f"The package of version {wanted} is kept no more")
-    return _Found(code_of(fields), str(fields["package"]), zipped)
-
-
-def _find_building(snapshot: Snapshot) -> tuple[bytes, Fields | None]:
-    """Find the version whose indexes were being built, and its package; empty if that is lost."""
-    fields = building_deployment(snapshot)
-    found = None if fields is None else snapshot.package(str(fields["digest"]))
-    return found or b"", fields
 
 
 def _check_source(package: Package) -> None:

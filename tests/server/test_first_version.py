@@ -231,10 +231,15 @@ async def test_a_dry_run_stays_what_it_was_over_a_restart(
         assert life.states() == [(2.0, "deploy", "ready"), (1.0, "start", "active")]
 
 
+@pytest.mark.parametrize("is_killed", [False, True])
 async def test_what_was_checked_when_the_server_ended_has_failed(
-    autojump_clock: MockClock, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock, machine: Machine, monkeypatch: pytest.MonkeyPatch, is_killed: bool
 ) -> None:
+    """Whether it could close its database or not."""
+    copies: list[SimDisk] = []
+
     async def never(*_: object) -> None:
+        copies.append(machine.disk.copy(Random(0)))
         await trio.sleep_forever()
 
     async with machine.life() as life:
@@ -242,8 +247,10 @@ async def test_what_was_checked_when_the_server_ended_has_failed(
         with trio.move_on_after(60):
             await life.backend.deploy(DeployRequest(zipped(2)))
         assert life.states()[0] == (2.0, "deploy", "checking")
+    [killed] = copies
+    killed.kill()
 
-    async with machine.life() as life:
+    async with machine.life(killed if is_killed else None) as life:
         assert await life.add() == 1
         assert life.states() == [(2.0, "deploy", "failed"), (1.0, "start", "active")]
 
