@@ -1,6 +1,8 @@
 """The backend as a whole: its actors in one nursery, and what the server asks of them."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -495,6 +497,9 @@ class Backend:
         start(Kept(name="outbox", run=self.outbox.run))
         start(Kept(name="snapshots", run=self.pool.run))
         start(Kept(name="tokens", run=self._expire_tokens))
+        if self.verify_admin is not None:
+            # Apart from the others: its file may lie on a disk that hangs.
+            start(Kept(name="admin keys", run=partial(self._end_revoked, self.verify_admin)))
 
     def _version_is_in_force(self, version: AppVersion) -> None:
         """Start the actors of tables that are new; one that is gone has nothing more to do."""
@@ -526,22 +531,19 @@ class Backend:
             await trio.sleep(self.settings.look_seconds)
             for session in list(self.sessions.values()):
                 session.expire()
-            await self._end_revoked()
 
-    async def _end_revoked(self) -> None:
+    async def _end_revoked(self, verify: VerifyAdmin) -> None:
         """End the sessions of admins whose key is one no more."""
-        sessions = [each for each in self.sessions.values() if each.admin_key is not None]
-        if not sessions or self.verify_admin is None:
-            return
-        is_good: dict[str | None, bool] = {}
-        for key in {each.admin_key for each in sessions}:
-            try:
-                is_good[key] = key is not None and await self.verify_admin(key)
-            except AdminKeysError:
+        while True:
+            await trio.sleep(self.settings.look_seconds)
+            keys = {each.admin_key for each in self.sessions.values()} - {None}
+            revoked: set[str | None] = set()
+            for key in keys:
                 # That the file is damaged revokes nothing: it was looked at when they came.
-                return
-        for session in sessions:
-            if not is_good.get(session.admin_key, True):  # It may be another's since.
+                with suppress(AdminKeysError):
+                    if key is not None and not await verify(key):
+                        revoked.add(key)
+            for session in [each for each in self.sessions.values() if each.admin_key in revoked]:
                 session.revoke()
 
     def _session_crashed(self) -> None:
