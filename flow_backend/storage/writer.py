@@ -3,13 +3,13 @@
 Source: the guarantees, "Transactions", "Durability" and "Exactly once".
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final, TypeVar, cast
 
 import apsw
-from attrs import define, evolve, field
+from attrs import evolve
 
 from flow_backend.errors import (
     FlowError,
@@ -20,7 +20,7 @@ from flow_backend.errors import (
     StorageError,
     SwitchRefused,
 )
-from flow_backend.schema.table import RowKeys, TableSpec
+from flow_backend.schema.table import TableSpec
 from flow_backend.storage import build, commit_log, failures, layout, swap
 from flow_backend.storage.ballast import FULL, Ballast
 from flow_backend.storage.base import (
@@ -34,68 +34,26 @@ from flow_backend.storage.base import (
     Refused,
     RequestKey,
     Switched,
-    TableName,
     Transaction,
-    Write,
 )
+from flow_backend.storage.batch import Batch, grows
 from flow_backend.storage.build import TableBuild
-from flow_backend.storage.commit_log import LogRow
 from flow_backend.storage.connection import Connection, close_connection
 from flow_backend.storage.history import SchemaHistory, Tables
 from flow_backend.storage.reader import TableReader
 from flow_backend.storage.recent_rows import RecentRows
-from flow_backend.storage.request_records import Record, RequestRecords, record_of
+from flow_backend.storage.request_records import RequestRecords, record_of
 from flow_backend.storage.settings import StorageSettings
 from flow_backend.storage.staged import StagedImport
 from flow_backend.storage.transaction import Change, Clock, StoredTransaction
 from flow_backend.storage.troubles import Troubles
+from flow_backend.storage.write_ahead_log import WriteAheadLog
 from flow_backend.values.timestamp import LAST_TS, CommitTs
 
 T = TypeVar("T")
 
 _NS_PER_MS: Final = 1_000_000
 _SET_CLOCK: Final = "UPDATE _clock SET ts = ?, created_at = ?"
-
-_Effect = tuple[RowKeys | None, RowKeys | None]
-"""The keys of a row before a batch and after it."""
-
-
-@define
-class _Batch:
-    """What a batch has done so far; nothing of it is on disk yet."""
-
-    recorded: dict[RequestKey, Outcome] = field(factory=dict[RequestKey, Outcome])
-    records: list[Record] = field(factory=list[Record])
-    log: list[LogRow] = field(factory=list[LogRow])
-    effects: dict[TableName, dict[str, _Effect]] = field(
-        factory=dict[TableName, dict[str, _Effect]]
-    )
-
-    def add(self, ts: CommitTs, changes: Sequence[Change]) -> None:
-        """Take over what one mutation wrote; a row that it wrote twice counts once."""
-        for table, row_id, old, old_raw, new, new_raw in _merged(changes):
-            if old is None and new is None:
-                continue
-            self.log.append((ts, table.number, row_id, old_raw, new_raw))
-            effects = self.effects.get(table.name)
-            if effects is None:
-                effects = self.effects[table.name] = {}
-            earlier = effects.get(row_id)
-            effects[row_id] = (old if earlier is None else earlier[0], new)
-
-    def writes(self) -> dict[TableName, tuple[Write, ...]]:
-        """Give what was written, by table; what was added and deleted again is not."""
-        writes = {
-            name: tuple(
-                [
-                    Write(row_id, before, after)
-                    for row_id, (before, after) in effects.items()
-                    if before is not None or after is not None
-                ]
-            )
-            for name, effects in self.effects.items()
-        }
-        return {name: rows for name, rows in writes.items() if rows}
 
 
 def _durable_clock(connection: Connection) -> Clock:
@@ -108,32 +66,15 @@ def _durable_clock(connection: Connection) -> Clock:
     return Clock(*cast("tuple[int, float]", row))
 
 
-def _merged(changes: Sequence[Change]) -> Iterable[Change]:
-    """Give one change for each row, from its first before to its last after."""
-    if len(changes) < 2:
-        return changes
-    rows = dict[tuple[int, str], Change]()
-    for change in changes:
-        key = change[0].number, change[1]
-        earlier = rows.get(key)
-        rows[key] = change if earlier is None else (*earlier[:4], *change[4:])
-    return rows.values()
-
-
 def _recorded(record: Callable[[Transaction], None], transaction: Transaction) -> Done:
     record(transaction)
     return Done(b"null")
 
 
-def _grows(changes: Sequence[Change]) -> bool:
-    """Say whether documents take more room after these changes than before them."""
-    return sum(len(after or b"") - len(before or b"") for *_, before, _, after in changes) > 0
-
-
 class StoredWriter:
     """Implements :class:`flow_backend.storage.base.Writer`.
 
-    Owns: the write connection, the newest timestamp and creation time, the log's checkpoints.
+    Owns: the write connection, the newest timestamp and creation time.
     """
 
     def __init__(
@@ -166,12 +107,9 @@ class StoredWriter:
         # What is on disk; while a batch runs, what it has drawn.
         self._clock = clock
         self._durable = Clock(clock.ts, clock.created_at)
-        self._page_bytes = cast("int", connection.pragma("page_size"))
-        self._log_bytes = 0
-        self._cut_at_bytes = self._settings.truncate_bytes
+        self._log = WriteAheadLog(connection, self._settings, self._troubles)
         # The error that ended the batch under way, whatever the mutation made of it.
         self._lost: apsw.Error | None = None
-        connection.set_wal_hook(self._note_log_size)
 
     @property
     def last_ts(self) -> CommitTs:
@@ -184,7 +122,7 @@ class StoredWriter:
 
     def execute(self, jobs: Sequence[Job]) -> Executed:
         """Run the jobs in order, each in a savepoint; :meth:`finish` commits them."""
-        batch = _Batch()
+        batch = Batch()
         self._begin()
         try:
             outcomes = tuple([self._outcome(job, batch) for job in jobs])
@@ -206,10 +144,7 @@ class StoredWriter:
         if executed.writes is None:
             return Committed(self.last_ts, executed.outcomes)
         self._end()
-        if self._log_bytes >= self._cut_at_bytes:
-            self._cut_log()
-        elif self._log_bytes >= self._settings.checkpoint_bytes:
-            self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self._log.bound()
         return Committed(self.last_ts, executed.outcomes, executed.writes)
 
     def swap_in(self, staged: StagedImport, record: Callable[[Transaction], None]) -> Committed:
@@ -227,7 +162,7 @@ class StoredWriter:
     def _execute_swap(
         self, staged: StagedImport, record: Callable[[Transaction], None]
     ) -> Executed:
-        batch = _Batch()
+        batch = Batch()
         self._begin()
         try:
             # A document that says it is from the future does not move the clock there.
@@ -249,7 +184,7 @@ class StoredWriter:
 
     def switch(self, specs: Sequence[TableSpec], record: Callable[[Transaction], None]) -> Switched:
         """Bring the tables to another schema, and commit that with what ``record`` writes."""
-        batch = _Batch()
+        batch = Batch()
         before = self._history.newest
         self._begin()
         try:
@@ -319,8 +254,7 @@ class StoredWriter:
                 raise self._refused(error) from error
             raise
         self._end()
-        if self._log_bytes >= self._settings.checkpoint_bytes:
-            self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self._log.checkpoint_if_large()
         return result
 
     def _apply(self, specs: Sequence[TableSpec]) -> Tables:
@@ -401,10 +335,7 @@ class StoredWriter:
             self._end()
         else:
             self._roll_back()
-        if self._log_bytes >= settings.truncate_bytes:
-            self._cut_log()
-        elif self._log_bytes:
-            self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self._log.tidy()
 
     def interrupt(self) -> None:
         """Make the statement under way fail; from any thread."""
@@ -428,7 +359,7 @@ class StoredWriter:
         close_connection(self._connection, leave_log=troubles.fatal is not None)
         troubles.check()
 
-    def _outcome(self, job: Job, batch: _Batch) -> Outcome:
+    def _outcome(self, job: Job, batch: Batch) -> Outcome:
         key = job.request
         if key is not None:
             recorded = batch.recorded.get(key) or self._records.find(key)
@@ -452,7 +383,7 @@ class StoredWriter:
             transaction.end()
         if self._lost is not None or not self._connection.in_transaction:
             raise self._lost_batch()
-        if self._ballast.is_full and _grows(transaction.changes):
+        if self._ballast.is_full and grows(transaction.changes):
             result = Refused(FULL)
         if isinstance(result, Refused):
             self._cursor.execute("ROLLBACK TO job")
@@ -463,7 +394,7 @@ class StoredWriter:
         return self._done(job, result, transaction.changes, batch, now_ns)
 
     def _done(
-        self, job: Job, done: Done, changes: Sequence[Change], batch: _Batch, now_ns: int
+        self, job: Job, done: Done, changes: Sequence[Change], batch: Batch, now_ns: int
     ) -> Outcome:
         key = job.request
         if key is None and not changes:
@@ -480,7 +411,7 @@ class StoredWriter:
     def _next_ts(self) -> int:
         return max(self._clock.ts + 1, self._now_ns())
 
-    def _save(self, batch: _Batch) -> None:
+    def _save(self, batch: Batch) -> None:
         commit_log.append(self._cursor, batch.log)
         self._records.add(batch.records)
         self._set_clock()
@@ -551,30 +482,3 @@ class StoredWriter:
         if self._lost is None:
             return NotCommitted("Nothing was saved: the transaction ended early. Try again.")
         return self._troubles.fatal or failures.of_batch(self._lost)
-
-    def _cut_log(self) -> None:
-        """Wait for readers, and cut the log: with one always there it would only ever grow."""
-        self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        settings = self._settings
-        # One that was in vain has kept all writers waiting: it is not repeated with each commit.
-        vain = self._log_bytes + settings.checkpoint_bytes if self._log_bytes else 0
-        self._cut_at_bytes = max(settings.truncate_bytes, vain)
-
-    def _checkpoint(self, mode: int) -> None:
-        try:
-            pages, copied = self._connection.wal_checkpoint(mode=mode)
-        except (apsw.BusyError, apsw.LockedError, apsw.FullError):
-            # Readers need the log still, or the file cannot grow; the log has all of it, and the
-            # next call tries again.
-            return
-        except apsw.Error as error:
-            failure = self._troubles.of_commit(error)
-            if isinstance(failure, StorageError):
-                raise failure from error
-            return
-        if pages == copied:
-            self._log_bytes = 0  # The next commit starts the log afresh.
-
-    def _note_log_size(self, _connection: Connection, _name: str, pages: int) -> int:
-        self._log_bytes = pages * self._page_bytes
-        return apsw.SQLITE_OK

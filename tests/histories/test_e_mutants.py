@@ -87,7 +87,7 @@ MATCHER: Final[Mapping[str, tuple[str, ...]]] = {
         "_key_function",
     ),
     SCAN: ("IndexScan._pieces", "IndexScan._text", "_ranges"),
-    "flow_backend.storage.writer": ("_Batch.add", "_Batch.writes", "_merged"),
+    "flow_backend.storage.batch": ("Batch.add", "Batch.writes", "_merged"),
 }
 """What decides whether a commit meets a read; IndexScan's plans are a shortcut to the same texts,
 and tests/storage/test_scan.py holds the two to each other."""
