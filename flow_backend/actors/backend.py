@@ -1,18 +1,18 @@
 """The backend as a whole: its actors in one nursery, and what the server asks of them."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
 import structlog
 import trio
-from attrs import define, field, frozen
+from attrs import define, field
 
 from flow_backend.actors.action import ActionActor
-from flow_backend.actors.blame import Asked, shown
-from flow_backend.actors.deploy_requests import DeployRequest, DeployResult, RollbackRequest
+from flow_backend.actors.blame import Asked
 from flow_backend.actors.deploying import Deployer
+from flow_backend.actors.deploys import Deploys
 from flow_backend.actors.environment import EnvironmentKeeper
 from flow_backend.actors.gate import Gate
 from flow_backend.actors.jobs import JobActor
@@ -38,23 +38,20 @@ from flow_backend.actors.messages import (
 )
 from flow_backend.actors.mutation import MutationActor
 from flow_backend.actors.outbox import Outbox, TextFrame
-from flow_backend.actors.outstanding import SessionLimits
 from flow_backend.actors.query import QueryActor
 from flow_backend.actors.reading import ReadPool
 from flow_backend.actors.scheduler import SchedulerActor
 from flow_backend.actors.session import Authenticated, SessionActor
+from flow_backend.actors.settings import BackendSettings
 from flow_backend.actors.supervisor import Kept, RestartIntensity, Supervisor
 from flow_backend.actors.table import TableActor
 from flow_backend.actors.transport import Transport
 from flow_backend.auth.identity import Identity
 from flow_backend.errors import AdminKeysError, AuthRejected, FlowError, Overloaded
 from flow_backend.functions.context import NOBODY, Caller
-from flow_backend.functions.deployments import Fields
 from flow_backend.functions.exchange import Exchange
 from flow_backend.functions.function import Kind
 from flow_backend.functions.job_steps import Step
-from flow_backend.functions.limits import Limits
-from flow_backend.functions.outgoing import Network
 from flow_backend.functions.registry import BoundApp
 from flow_backend.functions.versions import AppVersion, Versions
 from flow_backend.runtime import Runtime
@@ -78,47 +75,6 @@ logger = structlog.get_logger()
 
 _LAST_WORDS_SECONDS = 1.0
 """How long the server waits, when it stops, until it is on disk which jobs it has cut off."""
-
-
-@frozen
-class BackendSettings:
-    """Bounds of the backend; the defaults suit a small machine.
-
-    Attributes:
-        limits: of one call.
-        session: of one client.
-        mutations_waiting: what the MutationActor's mailbox holds.
-        scheduled_mutations: how many due ones are with the writer at once.
-        scheduled_actions: how many run at once.
-        batch_max: how many mutations commit together at most.
-        readers: threads for queries that are too slow for the loop.
-        redact: whether clients are told no more of an error than that there was one.
-        log_words: whether the log of functions has an error's own words.
-        stop_seconds: how long running actions may go on when the server stops.
-        outgoing_allow: networks that actions may call although they are not public.
-        look_seconds: how often is looked whether the wall clock was set, and at what is kept for
-            some seconds.
-    """
-
-    limits: Limits = field(factory=Limits)
-    session: SessionLimits = field(factory=SessionLimits)
-    mutations_waiting: int = 1024
-    table_messages: int = 4096
-    actions_waiting: int = 1024
-    actions_running: int = 64
-    action_seconds: float = 600.0
-    action_threads: int = 16
-    scheduled_mutations: int = 64
-    scheduled_actions: int = 8
-    batch_max: int = 64
-    readers: int = 3
-    redact: bool = False
-    log_words: bool = False
-    env: Mapping[str, str] = field(factory=dict[str, str])
-    mailbox_seconds: float = 20.0
-    stop_seconds: float = 10.0
-    outgoing_allow: tuple[Network, ...] = ()
-    look_seconds: float = 1.0
 
 
 VerifyUser = Callable[[str], Awaitable[Authenticated]]
@@ -245,60 +201,10 @@ class Backend:
             raise Overloaded(done.reason)
         return done.result
 
-    async def deploy(self, request: DeployRequest) -> DeployResult:
-        """Put a version of the app in force, or say why it cannot be.
-
-        Raises: AppDefinitionError if it is no package; Overloaded if nothing was taken.
-        """
-        try:
-            return await self.deployer.deploy(request)
-        finally:
-            self._settle_deploys()
-
-    async def start_deploy(self, request: DeployRequest) -> int:
-        """Begin a deploy, and give its number: how it goes on stands in its row.
-
-        Raises: what :meth:`deploy` raises.
-        """
-        return await self._begun(lambda told: self.deployer.deploy(request, told))
-
-    async def start_rollback(self, wanted: RollbackRequest) -> int:
-        """Begin to put the code of an earlier version in force again, and give the new number.
-
-        Raises: AppDefinitionError if that version cannot come back; what :meth:`deploy` raises.
-        """
-        return await self._begun(lambda told: self.deployer.roll_back(wanted, told))
-
-    async def deployments(self, most: int, *, served: bool) -> Sequence[Fields]:
-        """Give the newest versions, newest first; those that served, or all."""
-        return await self.deployer.deployments(most, served=served)
-
-    async def deployment(self, number: int) -> Fields | None:
-        """Give a version, None if there is none of this number."""
-        return await self.deployer.deployment(number)
-
-    def resume_deploy(self) -> None:
-        """Go on with the deploy whose indexes were being built when the server ended, if any.
-
-        What else an end without warning left of deploys is put in order, too.
-        """
-        self._settle_deploys()
-
-        async def keep() -> None:
-            try:
-                await self.deployer.sweep()
-                await self.deployer.resume()
-            except Exception as error:
-                logger.warning("a deploy failed", error=shown(error))
-            self._settle_deploys()
-
-        self.supervisor.nursery.start_soon(keep, name="deploy")
-
-    def _settle_deploys(self) -> None:
-        """Go on with noting how deploys ended, if the disk did not take it."""
-        endings, nursery = self.deployer.endings, self.supervisor.nursery
-        if not (endings.is_settled or nursery.cancel_scope.cancel_called):
-            nursery.start_soon(endings.settle, name="ends of deploys")
+    @property
+    def deploys(self) -> Deploys:
+        """What is asked of deploys."""
+        return Deploys(self.deployer, self.supervisor.nursery)
 
     @property
     def env(self) -> Mapping[str, str]:
@@ -319,24 +225,6 @@ class Backend:
             turn=deployer.turn,
         )
         await keeper.change(changes)
-
-    async def _begun(self, work: Callable[[Callable[[int], None]], Awaitable[DeployResult]]) -> int:
-        """Start a deploy of its own: whoever asked may leave, and it goes on."""
-        begun = Reply[int | Exception]()
-
-        async def keep() -> None:
-            try:
-                await work(begun.put)
-            except Exception as error:
-                begun.put(error)
-                logger.warning("a deploy failed", error=shown(error))
-            self._settle_deploys()
-
-        self.supervisor.nursery.start_soon(keep, name="deploy")
-        answer = await begun.wait()
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
 
     async def _hand_over(self, inbox: Mailbox[M], message: M, what: str) -> None:
         # There nearly always is room, and then a deadline would cost more than all the rest.

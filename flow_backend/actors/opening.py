@@ -12,7 +12,7 @@ import trio
 from attrs import frozen
 
 from flow_backend.actors.action import ActionActor
-from flow_backend.actors.backend import Backend, BackendSettings, VerifyAdmin, VerifyUser
+from flow_backend.actors.backend import Backend, VerifyAdmin, VerifyUser
 from flow_backend.actors.deploying import Deployer
 from flow_backend.actors.durations import Durations
 from flow_backend.actors.frontier import Frontier
@@ -32,6 +32,7 @@ from flow_backend.actors.outbox import FrameCache, Outbox, TextFrame
 from flow_backend.actors.query import QueryActor
 from flow_backend.actors.reading import ReadPool, open_pool
 from flow_backend.actors.scheduler import SchedulerActor
+from flow_backend.actors.settings import BackendSettings
 from flow_backend.actors.supervisor import Supervisor
 from flow_backend.actors.table import TableActor
 from flow_backend.actors.wall_timer import WallTimer

@@ -1,7 +1,7 @@
 """What the settings of a server mean for the backend behind it."""
 
-from flow_backend.actors.backend import BackendSettings
 from flow_backend.actors.outstanding import SessionLimits
+from flow_backend.actors.settings import BackendSettings
 from flow_backend.functions.limits import Limits
 from flow_backend.server.addresses import networks
 from flow_backend.server.config import Settings

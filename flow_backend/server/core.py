@@ -1,13 +1,12 @@
 """The backend as the server sees it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol
 
-from flow_backend.actors.deploy_requests import DeployRequest, RollbackRequest
+from flow_backend.actors.deploys import Deploys
 from flow_backend.actors.messages import Call, QueryDone
 from flow_backend.actors.transport import Transport
 from flow_backend.functions.context import Caller
-from flow_backend.functions.deployments import Fields
 from flow_backend.functions.exchange import Exchange
 from flow_backend.functions.function import Kind
 from flow_backend.storage.base import Done, Outcome, Refused, RequestKey
@@ -48,18 +47,9 @@ class BackendFacade(Protocol):
         """Keep the newest state readable for some seconds, and give its timestamp."""
         ...
 
-    async def start_deploy(self, request: DeployRequest) -> int:
-        """Begin a deploy, and give its number.
-
-        Raises: AppDefinitionError, Overloaded.
-        """
-        ...
-
-    async def start_rollback(self, wanted: RollbackRequest) -> int:
-        """Begin a rollback, and give the number of the new version.
-
-        Raises: AppDefinitionError, Overloaded.
-        """
+    @property
+    def deploys(self) -> Deploys:
+        """What is asked of deploys."""
         ...
 
     @property
@@ -72,14 +62,6 @@ class BackendFacade(Protocol):
 
         Raises: InvalidEnvironment, Overloaded.
         """
-        ...
-
-    async def deployments(self, most: int, *, served: bool) -> Sequence[Fields]:
-        """Give the newest versions, newest first; those that served, or all."""
-        ...
-
-    async def deployment(self, number: int) -> Fields | None:
-        """Give a version, None if there is none of this number."""
         ...
 
     async def authenticate(self, token: Token) -> Caller:

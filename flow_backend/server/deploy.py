@@ -67,7 +67,7 @@ class DeployApi:
             agreed=_flag(asked, "yes"),
         )
         try:
-            number = await self.calls.backend.start_deploy(wanted)
+            number = await self.calls.backend.deploys.start(wanted)
         except AppDefinitionError as error:
             raise RequestRefused(400, "BadPackage", str(error)) from None
         return _json({"number": number})
@@ -85,7 +85,7 @@ class DeployApi:
             agreed=_flag(asked, "yes"),
         )
         try:
-            number = await self.calls.backend.start_rollback(wanted)
+            number = await self.calls.backend.deploys.start_rollback(wanted)
         except AppDefinitionError as error:
             raise RequestRefused(400, "BadVersion", str(error)) from None
         return _json({"number": number})
@@ -95,14 +95,14 @@ class DeployApi:
         await require_admin(self.calls.backend, request.headers)
         asked = request.query_params
         limit = min(_number(asked, "limit") or _LISTED, _LISTED_MAX)
-        found = await self.calls.backend.deployments(limit, served=not _flag(asked, "all"))
+        found = await self.calls.backend.deploys.newest(limit, served=not _flag(asked, "all"))
         return _json({"deployments": [_shown(each) for each in found]})
 
     async def deployment(self, request: Request) -> Response:
         """Give one version: where it stands, what it changes, what is wrong with it."""
         await require_admin(self.calls.backend, request.headers)
         number: int = request.path_params["number"]
-        found = await self.calls.backend.deployment(number)
+        found = await self.calls.backend.deploys.find(number)
         if found is None:
             raise RequestRefused(404, "NotFound", f"There is no version {number}.")
         return _json(_shown(found))

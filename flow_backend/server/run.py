@@ -196,7 +196,7 @@ async def noted(backend: Backend, first: FirstVersion, settings: Settings) -> As
     backend.deployer.check = check
     if first.begin is not None:
         await backend.deployer.begin(first.begin)
-    backend.resume_deploy()
+    backend.deploys.resume()
     yield
 
 

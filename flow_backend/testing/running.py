@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 from attrs import define, field
 
-from flow_backend.actors.backend import Backend, BackendSettings
+from flow_backend.actors.backend import Backend
 from flow_backend.actors.messages import Call, CloseSession, OpenSession, SessionKey
 from flow_backend.actors.opening import open_backend
 from flow_backend.actors.session import Authenticated
+from flow_backend.actors.settings import BackendSettings
 from flow_backend.errors import AppError, AuthRejected, FunctionError
 from flow_backend.functions.context import Caller
 from flow_backend.functions.function import Kind

@@ -8,10 +8,11 @@ import trio
 from attrs import define, field
 from trio.testing import wait_all_tasks_blocked
 
-from flow_backend.actors.backend import Backend, BackendSettings
+from flow_backend.actors.backend import Backend
 from flow_backend.actors.live import LiveQuery
 from flow_backend.actors.opening import open_backend
 from flow_backend.actors.session import Authenticated
+from flow_backend.actors.settings import BackendSettings
 from flow_backend.auth.identity import Identity
 from flow_backend.functions.context import Caller
 from flow_backend.functions.registry import App

@@ -13,10 +13,11 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from flow_backend import ActionCtx, AppError, Document, MutationCtx, Retry, action, mutation
-from flow_backend.actors.backend import Backend, BackendSettings
+from flow_backend.actors.backend import Backend
 from flow_backend.actors.mailbox import Reply
 from flow_backend.actors.messages import ActionDone, Call, NotDone, RunAction
 from flow_backend.actors.opening import open_backend
+from flow_backend.actors.settings import BackendSettings
 from flow_backend.errors import AddressRefused, InvalidCall
 from flow_backend.functions.context import Caller
 from flow_backend.functions.registry import make_app

@@ -9,10 +9,10 @@ import trio
 from attrs import define, field
 from trio.testing import MockClock
 
-from flow_backend.actors.backend import BackendSettings
 from flow_backend.actors.messages import Call
 from flow_backend.actors.outstanding import SessionLimits
 from flow_backend.actors.query import QueryActor
+from flow_backend.actors.settings import BackendSettings
 from flow_backend.errors import Overloaded
 from flow_backend.runtime import Finished, Worker
 from flow_backend.sync.messages import QueryId

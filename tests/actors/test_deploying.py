@@ -90,9 +90,9 @@ async def test_a_dry_run_checks_and_changes_nothing(
         await call(on, "counters:add", name="a")
 
         strict = DeployRequest(zipped(2, schema=STRICT), dry_run=True)
-        assert isinstance(await on.backend.deploy(strict), DeployRefused)
+        assert isinstance(await on.backend.deploys.run(strict), DeployRefused)
         wider = DeployRequest(zipped(2, schema=WIDER), dry_run=True)
-        assert isinstance(await on.backend.deploy(wider), Checked)
+        assert isinstance(await on.backend.deploys.run(wider), Checked)
 
         assert await call(on, "counters:add", name="a") == [1.0] * 3
 
@@ -273,7 +273,7 @@ def put(ctx: MutationCtx) -> None:
         assert isinstance(await deploy(on, 2, schema=with_text, notes=notes), Deployed)
         await call(on, "notes:put")
         gone = DeployRequest(zipped(3), agreed=True)
-        assert isinstance(await on.backend.deploy(gone), Deployed)
+        assert isinstance(await on.backend.deploys.run(gone), Deployed)
 
         refused = await deploy(on, 4, schema=with_number)
 
@@ -294,13 +294,13 @@ async def test_another_package_takes_the_place_of_an_app_only_if_somebody_agrees
     files = {"other/__init__.py": b"", "other/empty.py": b""}
     other = zip_package(package_of("other", files))
     async with serving(tmp_path) as on:
-        asked = await on.backend.deploy(DeployRequest(other))
+        asked = await on.backend.deploys.run(DeployRequest(other))
         assert isinstance(asked, DeployRefused)
         said = "The package other takes the place of app, which the server serves."
         assert said in [problem.text for problem in asked.problems]
         assert await call(on, "counters:add", name="a") == [1.0] * 3
 
-        done = await on.backend.deploy(DeployRequest(other, agreed=True))
+        done = await on.backend.deploys.run(DeployRequest(other, agreed=True))
         assert isinstance(done, Deployed), done
     for name in loaded_versions():
         unload_version(*_parts(name))
@@ -326,12 +326,12 @@ async def test_of_old_saves_only_the_last_stay(
         await deploy(on, 2)
         for number in range(3, 7):
             saved = DeployRequest(zipped(number), origin="dev")
-            assert isinstance(await on.backend.deploy(saved), Deployed)
+            assert isinstance(await on.backend.deploys.run(saved), Deployed)
         refused = DeployRequest(zipped(7, counters="def"), origin="dev")
-        assert isinstance(await on.backend.deploy(refused), DeployRefused)
+        assert isinstance(await on.backend.deploys.run(refused), DeployRefused)
         assert [row["number"] for row in await rows(on)] == [6, 5, 4, 1]
 
-        await on.backend.deploy(DeployRequest(zipped(8), origin="dev"))
+        await on.backend.deploys.run(DeployRequest(zipped(8), origin="dev"))
 
         states = {row["number"]: row["state"] for row in await rows(on)}
         assert states == {7: "active", 6: "refused", 1: "past"}

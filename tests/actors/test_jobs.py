@@ -10,8 +10,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from flow_backend.actors.backend import BackendSettings
 from flow_backend.actors.messages import Call
+from flow_backend.actors.settings import BackendSettings
 from flow_backend.functions.context import Caller
 from flow_backend.functions.jobs import KEPT_MS
 from flow_backend.functions.registry import make_app

@@ -6,9 +6,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from flow_backend.actors.backend import BackendSettings
 from flow_backend.actors.outstanding import SessionLimits
 from flow_backend.actors.reading import ReadWorker
+from flow_backend.actors.settings import BackendSettings
 from flow_backend.runtime import Finished
 from flow_backend.testing.client import QueryOutcome, SimClient
 from flow_backend.values.timestamp import CommitTs

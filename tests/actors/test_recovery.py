@@ -7,7 +7,6 @@ import trio
 from trio.testing import MockClock
 
 from flow_backend.actors import query
-from flow_backend.actors.backend import BackendSettings
 from flow_backend.actors.mailbox import Reply
 from flow_backend.actors.messages import (
     ActionDone,
@@ -21,6 +20,7 @@ from flow_backend.actors.messages import (
     RunAction,
     SessionKey,
 )
+from flow_backend.actors.settings import BackendSettings
 from flow_backend.errors import NotCommitted
 from flow_backend.storage.base import Executed, Job, Refused
 from flow_backend.storage.failures import ReadFailed

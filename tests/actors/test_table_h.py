@@ -9,7 +9,6 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from flow_backend.actors.backend import BackendSettings
 from flow_backend.actors.messages import (
     ActionDone,
     Call,
@@ -20,6 +19,7 @@ from flow_backend.actors.messages import (
     SessionKey,
     Subscribe,
 )
+from flow_backend.actors.settings import BackendSettings
 from flow_backend.actors.supervisor import ActorFailed
 from flow_backend.actors.table import TableActor
 from flow_backend.errors import NotCommitted

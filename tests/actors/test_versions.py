@@ -126,7 +126,7 @@ def app_modules() -> set[str]:
 
 
 async def deploy(on: Stage, number: int, **files: str) -> DeployResult:
-    return await on.backend.deploy(DeployRequest(zipped(number, **files)))
+    return await on.backend.deploys.run(DeployRequest(zipped(number, **files)))
 
 
 async def call(on: Stage, path: str, **args: Any) -> Any:
@@ -289,7 +289,7 @@ async def test_a_rollback_brings_a_version_back(autojump_clock: MockClock, tmp_p
         await deploy(on, 3)
         assert isinstance(second, Deployed)
 
-        await on.backend.start_rollback(RollbackRequest(second.number))
+        await on.backend.deploys.start_rollback(RollbackRequest(second.number))
         await on.rest()
 
         assert await call(on, "counters:add", name="a") == [2.0] * 3
@@ -309,13 +309,13 @@ async def test_a_rollback_goes_back_from_what_serves_when_its_turn_comes(
             await deploy(on, number)
 
         for _ in range(2):
-            nursery.start_soon(on.backend.start_rollback, RollbackRequest())
+            nursery.start_soon(on.backend.deploys.start_rollback, RollbackRequest())
         await trio.sleep(5)
         assert await call(on, "counters:add", name="a") == [3.0] * 3
 
         nursery.start_soon(deploy, on, 6)
         await on.rest()
-        nursery.start_soon(on.backend.start_rollback, RollbackRequest())
+        nursery.start_soon(on.backend.deploys.start_rollback, RollbackRequest())
         await trio.sleep(5)
         assert await call(on, "counters:add", name="a") == [3.0] * 3
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import attrs
 
-from flow_backend.actors.backend import BackendSettings
 from flow_backend.actors.outstanding import SessionLimits
+from flow_backend.actors.settings import BackendSettings
 from flow_backend.functions.limits import Limits
 from flow_backend.server.bounds import backend_settings
 from flow_backend.server.config import ENVIRONMENT_PREFIX, Settings

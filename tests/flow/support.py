@@ -7,9 +7,10 @@ from typing import Any, Final, cast
 
 from attrs import define, frozen
 
-from flow_backend.actors.backend import Backend, BackendSettings
+from flow_backend.actors.backend import Backend
 from flow_backend.actors.messages import Call as BackendCall
 from flow_backend.actors.opening import open_backend
+from flow_backend.actors.settings import BackendSettings
 from flow_backend.errors import AppError, FlowError
 from flow_backend.functions.context import NOBODY
 from flow_backend.functions.function import Kind

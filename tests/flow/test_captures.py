@@ -9,7 +9,7 @@ import trio
 
 from flow import captures
 from flow.captures import first_address
-from flow_backend.actors.backend import BackendSettings
+from flow_backend.actors.settings import BackendSettings
 from tests.flow.pages import Pages, open_pages
 from tests.flow.support import Flow, RunningFlow, Said, open_running_flow
 

@@ -17,7 +17,7 @@ import trio
 from attrs import define, field
 
 from flow_backend import WebhookRejected, verify_webhook
-from flow_backend.actors.backend import BackendSettings
+from flow_backend.actors.settings import BackendSettings
 from tests.flow.support import open_running_flow, value_of
 from tests.flow.test_recurrence import at
 from tests.flow.timeline import Timeline, open_timeline

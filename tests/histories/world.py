@@ -10,9 +10,10 @@ from uuid import UUID
 import trio
 from attrs import define, field
 
-from flow_backend.actors.backend import Backend, BackendSettings
+from flow_backend.actors.backend import Backend
 from flow_backend.actors.opening import open_backend
 from flow_backend.actors.outstanding import SessionLimits
+from flow_backend.actors.settings import BackendSettings
 from flow_backend.storage.base import Storage
 from flow_backend.storage.files import DATABASE
 from flow_backend.storage.sqlite import open_storage

@@ -26,8 +26,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 async def shown(life: Life, number: int) -> tuple[str, list[str]]:
     """Give a version's state and the kinds of its problems, as whoever asks the server sees it."""
-    found: Any = await life.backend.deployment(number)
-    listed = await life.backend.deployments(10, served=False)
+    found: Any = await life.backend.deploys.find(number)
+    listed = await life.backend.deploys.newest(10, served=False)
     assert [each for each in listed if each["number"] == number] == [found]
     return found["state"], [each["kind"] for each in found["problems"]]
 
@@ -55,7 +55,7 @@ async def test_a_deploy_ends_truthfully_although_the_disk_is_full(
     async with machine.life() as life:
         with monkeypatch.context() as patched:
             patched.setattr(deploying, "_check_source", fill)
-            assert await life.backend.start_deploy(DeployRequest(zipped(2, **files))) == 2
+            assert await life.backend.deploys.start(DeployRequest(zipped(2, **files))) == 2
             await trio.sleep(100)
         assert stored(life, 2) == "checking", "the disk is full"
         assert await shown(life, 2) == (state, [kind])
@@ -91,7 +91,7 @@ async def test_what_the_server_ended_in_has_failed_although_the_disk_is_full_at_
         with monkeypatch.context() as patched:
             patched.setattr(Preparation, "check_documents", _never)
             with trio.move_on_after(60):
-                await life.backend.deploy(DeployRequest(zipped(2)))
+                await life.backend.deploys.run(DeployRequest(zipped(2)))
         assert stored(life, 2) == "checking"
 
     real = Deployer.begin
@@ -102,7 +102,7 @@ async def test_what_the_server_ended_in_has_failed_although_the_disk_is_full_at_
 
     monkeypatch.setattr(Deployer, "begin", begin)
     async with machine.life() as life:
-        life.backend.resume_deploy()
+        life.backend.deploys.resume()
         assert await shown(life, 2) == ("failed", ["interrupted"])
         assert stored(life, 2) == "checking", "the disk is full"
 
@@ -132,7 +132,7 @@ async def test_folders_of_versions_that_a_kill_left_go_at_the_start(
     (folder / "9").write_text("a file")
 
     async with machine.life() as life:
-        life.backend.resume_deploy()
+        life.backend.deploys.resume()
         await trio.sleep(1)
 
         assert sorted(each.name for each in folder.iterdir()) == ["2", "8", "9", "mine"]

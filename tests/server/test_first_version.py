@@ -50,7 +50,7 @@ class Life:
         self.backend, self.storage, self.first = backend, storage, first
 
     async def deploy(self, number: int, **files: str) -> int:
-        done = await self.backend.deploy(DeployRequest(zipped(number, **files)))
+        done = await self.backend.deploys.run(DeployRequest(zipped(number, **files)))
         assert isinstance(done, Deployed), done
         return done.number
 
@@ -158,7 +158,7 @@ async def test_what_came_last_serves(autojump_clock: MockClock, machine: Machine
     async with machine.life() as life:
         assert await life.add() == 3
         assert life.states()[0] == (3.0, "start", "active")
-        await life.backend.start_rollback(RollbackRequest(to=2))
+        await life.backend.deploys.start_rollback(RollbackRequest(to=2))
         await trio.sleep(1)
         assert await life.add() == 20
 
@@ -178,7 +178,7 @@ async def test_a_rollback_brings_back_the_crons(
     async with machine.life() as life:
         await life.deploy(2, crons=crons.replace("VERSION", "new"))
         assert await ran(life) == {"new"}
-        await life.backend.start_rollback(RollbackRequest())
+        await life.backend.deploys.start_rollback(RollbackRequest())
         await trio.sleep(1)
         assert await ran(life) == {"old"}
 
@@ -223,7 +223,7 @@ async def test_a_dry_run_stays_what_it_was_over_a_restart(
     autojump_clock: MockClock, machine: Machine
 ) -> None:
     async with machine.life() as life:
-        done = await life.backend.deploy(DeployRequest(zipped(2), dry_run=True))
+        done = await life.backend.deploys.run(DeployRequest(zipped(2), dry_run=True))
         assert done.number == 2
 
     async with machine.life() as life:
@@ -245,7 +245,7 @@ async def test_what_was_checked_when_the_server_ended_has_failed(
     async with machine.life() as life:
         monkeypatch.setattr(Preparation, "check_documents", never)
         with trio.move_on_after(60):
-            await life.backend.deploy(DeployRequest(zipped(2)))
+            await life.backend.deploys.run(DeployRequest(zipped(2)))
         assert life.states()[0] == (2.0, "deploy", "checking")
     [killed] = copies
     killed.kill()

@@ -10,7 +10,8 @@ from typing import Any
 from attrs import define, evolve, field
 
 from flow_backend.actors import outbox, query, table
-from flow_backend.actors.backend import Backend, BackendSettings
+from flow_backend.actors.backend import Backend
+from flow_backend.actors.settings import BackendSettings
 from flow_backend.storage import recent_rows
 from flow_backend.storage.settings import StorageSettings
 

@@ -11,11 +11,12 @@ import apsw
 import trio
 from attrs import define, field
 
-from flow_backend.actors.backend import Backend, BackendSettings
+from flow_backend.actors.backend import Backend
 from flow_backend.actors.messages import CatchUp, ReaderFreed
 from flow_backend.actors.opening import open_backend
 from flow_backend.actors.outstanding import SessionLimits
 from flow_backend.actors.session import Authenticated
+from flow_backend.actors.settings import BackendSettings
 from flow_backend.actors.supervisor import ActorFailed
 from flow_backend.auth.identity import Identity
 from flow_backend.errors import StartError, StorageError, leaves
