@@ -150,9 +150,12 @@ class BoundApp:
     def function(self, path: str, *, internal: bool) -> Function[..., Any]:
         """Find a function.
 
-        Raises: UnknownFunction, in the same words for a missing one and for an internal one.
+        Raises: UnknownFunction; to outsiders in the same words for a missing one and for an
+            internal one.
         """
         found = self.app.functions.get(path) or _BUILT_IN.get(path)
+        if found is None and internal:
+            raise UnknownFunction(f"Could not find function for '{path}' in the app that serves.")
         if found is None or (found.internal and not internal):
             raise UnknownFunction(f"Could not find public function for '{path}'.")
         return found

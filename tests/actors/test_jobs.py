@@ -353,7 +353,7 @@ async def test_a_function_that_is_gone_after_a_deploy_is_a_failed_job(
         await trio.sleep(30)
         [(kind, error)] = await it.ask("states")
         assert kind == "failed"
-        assert f"Could not find public function for 'j:{what}'" in error
+        assert f"Could not find function for 'j:{what}' in the app that serves." in error
         await it.do("schedule_cancel_me")
         await trio.sleep(1)
         assert await it.kinds() == ["failed", "failed"]
