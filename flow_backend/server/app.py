@@ -99,8 +99,7 @@ async def open_server(
     memory = MemoryWatch(gate or Gate(), settings.memory_bytes_max or default_memory_bytes())
     transfers = None if data is None else Transfers(data, settings, memory.gate)
     more = [] if transfers is None else transfers.routes()
-    if function_log is not None:
-        more += LogApi(backend, function_log).routes()
+    more += LogApi(backend, function_log).routes()
     app = build_http_app(backend, settings, counters, readiness, memory, files, router, more)
     site = build_site_app(backend, settings, counters, router)
     calls = DirectCalls(FunctionApi(backend, settings, memory.gate), settings, counters)

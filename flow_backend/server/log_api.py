@@ -30,10 +30,13 @@ class LogApi:
     ``failed``.
 
     Source: the HTTP API, "env and logs".
+
+    Attributes:
+        log: None if the server keeps none.
     """
 
     backend: BackendFacade
-    log: FunctionLog
+    log: FunctionLog | None
 
     def routes(self) -> list[Route]:
         """Give the routes of all endpoints."""
@@ -45,19 +48,22 @@ class LogApi:
     async def stream(self, request: Request) -> Response:
         """Give entries; after a cursor, as soon as there is one."""
         await require_admin(self.backend, request.headers)
+        if self.log is None:
+            said = "This server keeps no log of functions: its FLOW_LOG_BYTES_MAX is 0."
+            raise RequestRefused(404, "NoFunctionLog", said)
         asked = request.query_params
         wanted = LogFilter(asked.get("function") or None, asked.get("failed", "") in {"1", "true"})
         most = min(max(1, int(_number(asked.get("limit"), _ENTRIES))), _ENTRIES)
         cursor = round(_number(asked.get("cursor"), 0.0) * 1000)
         if cursor > 0:
-            rows, place = await self._wait(request, cursor, most, wanted)
+            rows, place = await self._wait(self.log, request, cursor, most, wanted)
         else:
             since = round(_number(asked.get("since"), 0.0) * 1000)
             rows, place = await self.log.history(since, most, wanted)
         return _answer(rows, max(place, 1))
 
     async def _wait(
-        self, request: Request, place: int, most: int, wanted: LogFilter
+        self, log: FunctionLog, request: Request, place: int, most: int, wanted: LogFilter
     ) -> tuple[list[LogRow], int]:
         """Wait for entries as long as the key is good, which was looked at just now.
 
@@ -65,9 +71,9 @@ class LogApi:
         """
         over = trio.current_time() + _WAIT_SECONDS
         while True:
-            rows, place = await self.log.after(place, most, wanted, _LOOK_SECONDS)
+            rows, place = await log.after(place, most, wanted, _LOOK_SECONDS)
             # What is there is told at once: a server that stops waits for no second look.
-            if rows or self.log.is_ending or trio.current_time() >= over:
+            if rows or log.is_ending or trio.current_time() >= over:
                 return rows, place
             await require_admin(self.backend, request.headers)
 

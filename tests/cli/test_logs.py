@@ -208,3 +208,19 @@ def test_the_words_of_errors_are_kept_from_clients_or_told_to_the_log(folder: Pa
     assert "logLines" not in told
     assert told["errorMessage"] == f"[Request ID: {entry['requestId']}] Server Error"
     assert "Uncaught ValueError: it does not want to\n    at fails (" in entry["error"]
+
+
+def test_a_server_that_keeps_no_log_says_so(folder: Path) -> None:
+    data = folder / "silent"
+    with serving(folder, "--data", str(data), environment={"FLOW_LOG_BYTES_MAX": "0"}) as silent:
+        silent.wait_ready()
+        silent.call("mutation", "notes:add", text="milk")
+
+        result = CliRunner().invoke(backend_commands(), ["logs", "--data", str(data)])
+
+    assert result.exit_code == 1
+    assert (
+        result.stderr
+        == "Error: This server keeps no log of functions: its FLOW_LOG_BYTES_MAX is 0.\n"
+    )
+    assert not (data / "logs.sqlite3").exists()
