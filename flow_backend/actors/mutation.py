@@ -118,6 +118,8 @@ class MutationActor:
     _swaps: deque[SwapIn] = field(factory=deque[SwapIn])
     _switches: deque[Switch] = field(factory=deque[Switch])
     _builds: deque[BuildStep] = field(factory=deque[BuildStep])
+    # A switch that is on disk, and not in force yet; then the same when it is.
+    _written: Switched | None = None
     _switched: SwitchDone | None = None
     _committed: Batch | None = None
     _failed: bool = False
@@ -163,7 +165,7 @@ class MutationActor:
             await self._maintain()
 
     def _take(self, batch: list[MutationMessage]) -> None:
-        self._committed = self.at = None
+        self._committed = self.at = self._switched = None
         self._is_alone = len(batch) == 1
         self.in_flight = [each for each in batch if isinstance(each, RunMutation)]
         self._marks = deque(each for each in batch if isinstance(each, MarkPast))
@@ -326,28 +328,35 @@ class MutationActor:
 
     async def _switch(self, message: Switch) -> None:
         """Put a version in force. What the batch holds beside it runs on that version, after it."""
-        self.at, self._switched = message, None
+        self.at, self._written, self._switched = message, None, None
         # From COMMIT on others can read the new state, and must wait until its version is here.
         self.versions.begin_change()
         try:
-            switched = await self.worker.run(lambda: self._write_switch(message))
-            version = message.version(switched)
-            self.versions.install(version)
-        except NotCommitted as error:
-            message.reply_to.put(NotDone(None, f"{error} {_TRY_AGAIN}"))
-            return
-        except SwitchRefused as error:
-            message.reply_to.put(error)
-            return
-        finally:
+            await self.worker.run(lambda: self._write_switch(message))
+        except (NotCommitted, SwitchRefused) as error:
             self.versions.settle()
-        self._switched = SwitchDone(version)
+            if isinstance(error, NotCommitted):
+                message.reply_to.put(NotDone(None, f"{error} {_TRY_AGAIN}"))
+            else:
+                message.reply_to.put(error)
+            return
+        done = self._bring_in_force(message)
+        await self._tell_layout(done.version)
+        self._tell(Committed(done.version.from_ts, {}, is_switch=True))
+        message.reply_to.put(done)
+        self.at = None
+
+    def _bring_in_force(self, message: Switch) -> SwitchDone:
+        assert self._written is not None, "its commit is on disk"
+        version = message.version(self._written)
+        self.versions.install(version)
+        self._written, self._switched = None, SwitchDone(version)
         self.on_switch(version)
+        return self._switched
+
+    async def _tell_layout(self, version: AppVersion) -> None:
         for table in self.tables.values():
             await table.send(NewLayout(version.from_ts))
-        self._tell(Committed(version.from_ts, {}, is_switch=True))
-        message.reply_to.put(self._switched)
-        self.at = None
 
     async def _build(self, message: BuildStep) -> None:
         self.at = message
@@ -363,7 +372,7 @@ class MutationActor:
         self._unmaintained = True
         self.at = None
 
-    def _write_switch(self, message: Switch) -> Switched:
+    def _write_switch(self, message: Switch) -> None:
         def record(transaction: Transaction) -> None:
             try:
                 message.record(transaction)
@@ -373,7 +382,7 @@ class MutationActor:
                 raise NotCommitted(f"A version's rows failed ({shown(error)})") from error
 
         try:
-            return self.writer.switch(message.specs, record)
+            self._written = self.writer.switch(message.specs, record)
         except (NotCommitted, StorageError, SwitchRefused):
             raise
         except Exception as error:
@@ -423,8 +432,14 @@ class MutationActor:
         requests = self._unanswered()
         keys = [each.request for each in requests if each.request is not None]
         found = await self.worker.run(lambda: self.writer.start_again(keys))
+        if self._written is not None:
+            # Nobody may be told that it is not so, or run what it took the place of.
+            self._bring_in_force(self._switches[0])
+        self.versions.settle()
         self._failed = False
         sessions = self.on_restart()
+        if self._switched is not None:
+            await self._tell_layout(self._switched.version)
         culprit = self.culprit
         for request in requests:
             outcome = found.get(request.request) if request.request is not None else None

@@ -11,9 +11,15 @@ from trio.testing import MockClock
 import flow_backend.functions.deployments
 from flow_backend.actors import checking
 from flow_backend.actors.deploy_requests import Checked, Deployed, DeployRefused, DeployRequest
-from flow_backend.actors.messages import Call
+from flow_backend.actors.messages import Call, Switch, SwitchDone
+from flow_backend.actors.mutation import MutationActor
 from flow_backend.actors.preparing import Preparation
-from flow_backend.functions.deployments import building_deployment, deployments
+from flow_backend.functions.deployments import (
+    AddDeployment,
+    BeginServing,
+    building_deployment,
+    deployments,
+)
 from flow_backend.functions.loader import loaded_versions, unload_version
 from flow_backend.functions.package import package_of, zip_package
 from flow_backend.storage import build
@@ -315,6 +321,42 @@ async def test_the_check_in_a_process_finds_the_same(
         refused = await deploy(on, 2, schema=STRICT)
         assert isinstance(refused, DeployRefused)
         assert [problem.path for problem in refused.problems] == ["note"]
+
+
+async def test_h_a_version_whose_commit_is_on_disk_is_in_force_although_the_writer_failed(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be told as refused, and the version before it go on, on the newer schema."""
+    async with serving(tmp_path) as on:
+        bring, fails = MutationActor._bring_in_force, [RuntimeError("right behind the commit")]
+
+        def fail_once(actor: MutationActor, message: Switch) -> SwitchDone:
+            if fails:
+                raise fails.pop()
+            return bring(actor, message)
+
+        monkeypatch.setattr(MutationActor, "_bring_in_force", fail_once)
+        deployed = await deploy(on, 2, schema=WIDER, listed=LISTED)
+
+        assert isinstance(deployed, Deployed)
+        assert on.backend.supervisor.restarts == 1
+        assert await call(on, "counters:add", name="a") == [2.0] * 3
+        assert [row["state"] for row in await rows(on)] == ["active"]
+        assert not on.backend.versions.is_changing
+
+
+async def test_what_a_server_begins_with_is_noted_once(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """If the writer fails behind that commit, the step is done again, and finds it done."""
+    async with serving(tmp_path) as on:
+        step = BeginServing(1, AddDeployment("app", "digest", None, "start", seed=1))
+
+        await on.backend.deployer.begin(step)
+        await on.backend.deployer.begin(step)
+
+        assert [row["state"] for row in await rows(on)] == ["active"]
+        assert on.backend.supervisor.restarts == 0
 
 
 async def test_of_old_saves_only_the_last_stay(
