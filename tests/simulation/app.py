@@ -5,226 +5,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
-import trio
 
-from flow_backend import (
-    ActionCtx,
-    AppError,
-    Document,
-    Index,
-    MutationCtx,
-    QueryCtx,
-    action,
-    document,
-    internal_mutation,
-    mutation,
-    query,
-)
 from flow_backend.functions.function import Function
 from flow_backend.functions.registry import App, make_app
-from flow_backend.schema.pages import Page, PaginationOptions
 from flow_backend.testing.client import QueryOutcome
 from flow_backend.values.value import JsonValue
 from tests.simulation import jobs_app
-from tests.simulation.applied import Applied
-
-
-@document("entries")
-class Entry(Document):
-    list: str
-    token: str
-    by_list = Index("list", "token")
-
-
-@document("counters")
-class Counter(Document):
-    name: str
-    value: int
-    by_name = Index("name")
-
-
-@document("lefts")
-class Left(Document):
-    key: str
-    amount: int
-    by_key = Index("key")
-
-
-@document("rights")
-class Right(Document):
-    key: str
-    amount: int
-    by_key = Index("key")
-
-
-@document("notes")
-class Note(Document):
-    owner: str
-    text: str
-    by_owner = Index("owner")
-
-
-def _apply(ctx: MutationCtx, token: str) -> None:
-    ctx.db.insert(Applied(token=token))
-
-
-@mutation
-def append(ctx: MutationCtx, token: str, to: str) -> str:
-    _apply(ctx, token)
-    ctx.db.insert(Entry(list=to, token=token))
-    return token
-
-
-@mutation
-def remove_first(ctx: MutationCtx, token: str, of: str) -> str | None:
-    _apply(ctx, token)
-    first = ctx.db.scan(Entry.by_list[of]).first()
-    if first is None:
-        return None
-    ctx.db.delete(first.id)
-    return first.token
-
-
-@mutation
-def move_first(ctx: MutationCtx, token: str, of: str, to: str) -> None:
-    _apply(ctx, token)
-    first = ctx.db.scan(Entry.by_list[of]).first()
-    if first is not None:
-        ctx.db.patch(first.id, list=to)
-
-
-@mutation
-def count(ctx: MutationCtx, token: str, name: str) -> int:
-    _apply(ctx, token)
-    counter = ctx.db.scan(Counter.by_name[name]).first()
-    if counter is None:
-        ctx.db.insert(Counter(name=name, value=1))
-        return 1
-    ctx.db.patch(counter.id, value=counter.value + 1)
-    return counter.value + 1
-
-
-@mutation
-def transfer(ctx: MutationCtx, token: str, key: str, amount: int) -> None:
-    """Add to one table what it takes from the other: together they are always zero."""
-    _apply(ctx, token)
-    left = ctx.db.scan(Left.by_key[key]).first()
-    right = ctx.db.scan(Right.by_key[key]).first()
-    if left is None:
-        ctx.db.insert(Left(key=key, amount=amount))
-    else:
-        ctx.db.patch(left.id, amount=left.amount + amount)
-    if right is None:
-        ctx.db.insert(Right(key=key, amount=-amount))
-    else:
-        ctx.db.patch(right.id, amount=right.amount - amount)
-
-
-@mutation
-def note(ctx: MutationCtx, token: str) -> None:
-    _apply(ctx, token)
-    identity = ctx.auth.identity
-    ctx.db.insert(Note(owner="" if identity is None else identity.subject, text=token))
-
-
-@mutation
-def fail(ctx: MutationCtx, token: str) -> None:
-    """Write, and then say no: nothing of it may ever be seen."""
-    _apply(ctx, token)
-    raise AppError("no")
-
-
-@mutation
-def look(ctx: MutationCtx) -> float:
-    """Write nothing."""
-    return sum(each.value for each in ctx.db.scan(Counter))
-
-
-@internal_mutation
-def append_inside(ctx: MutationCtx, token: str, to: str) -> None:
-    _apply(ctx, token)
-    ctx.db.insert(Entry(list=to, token=token))
-
-
-@action
-async def append_later(ctx: ActionCtx, token: str, to: str, seconds: float) -> str:
-    await trio.sleep(seconds)
-    await ctx.run(append_inside, token=token, to=to)
-    return token
-
-
-@query
-def entries(ctx: QueryCtx, of: str) -> list[str]:
-    return [each.token for each in ctx.db.scan(Entry.by_list[of])]
-
-
-@query
-def first_entries(ctx: QueryCtx, of: str, most: int) -> list[str]:
-    return [each.token for each in ctx.db.scan(Entry.by_list[of]).take(most)]
-
-
-@query
-def last_entry(ctx: QueryCtx, of: str) -> str | None:
-    last = ctx.db.scan(Entry.by_list[of]).desc().first()
-    return None if last is None else last.token
-
-
-@query
-def counter(ctx: QueryCtx, name: str) -> int | None:
-    found = ctx.db.scan(Counter.by_name[name]).first()
-    return None if found is None else found.value
-
-
-@query
-def sums(ctx: QueryCtx) -> int:
-    lefts = sum(each.amount for each in ctx.db.scan(Left))
-    return lefts + sum(each.amount for each in ctx.db.scan(Right))
-
-
-@query
-def pair(ctx: QueryCtx, key: str) -> list[int]:
-    left = ctx.db.scan(Left.by_key[key]).first()
-    right = ctx.db.scan(Right.by_key[key]).first()
-    return [left.amount if left else 0, right.amount if right else 0]
-
-
-@query
-def my_notes(ctx: QueryCtx) -> list[str]:
-    identity = ctx.auth.identity
-    owner = "" if identity is None else identity.subject
-    return [each.text for each in ctx.db.scan(Note.by_owner[owner])]
-
-
-@query
-def notes_if_counted(ctx: QueryCtx, name: str) -> list[str]:
-    """Look at the identity only sometimes: the live query splits in the middle of its life."""
-    found = ctx.db.scan(Counter.by_name[name]).first()
-    if found is None or found.value % 2 == 0:
-        return []
-    identity = ctx.auth.identity
-    owner = "" if identity is None else identity.subject
-    return [each.text for each in ctx.db.scan(Note.by_owner[owner])]
-
-
-@query
-def few_entries(ctx: QueryCtx, of: str) -> int:
-    """Fail when there are many."""
-    found = ctx.db.scan(Entry.by_list[of]).take(4)
-    if len(found) > 3:
-        raise AppError(f"many in {of}")
-    return len(found)
-
-
-@query
-def page(ctx: QueryCtx, of: str, pagination_opts: PaginationOptions) -> Page[Entry]:
-    return ctx.db.scan(Entry.by_list[of]).paginate(pagination_opts)
+from tests.simulation.simapp import s
+from tests.simulation.simapp.schema import Applied, Counter, Entry, Left, Note, Right
 
 
 def _sim_app(jobs: Mapping[str, Function[..., Any]]) -> App:
     functions: list[Function[..., Any]] = [
-        *(append, remove_first, move_first, count, transfer, note, fail, look, append_inside),
-        *(append_later, entries, first_entries, last_entry, counter, sums, pair, my_notes),
-        *(notes_if_counted, few_entries, page),
+        *(s.append, s.remove_first, s.move_first, s.count, s.transfer, s.note, s.fail, s.look),
+        *(s.append_inside, s.append_later, s.entries, s.first_entries, s.last_entry, s.counter),
+        *(s.sums, s.pair, s.my_notes, s.notes_if_counted, s.few_entries, s.page),
     ]
     documents = [Entry, Counter, Left, Right, Note, Applied, *jobs_app.DOCUMENTS]
     return make_app("sim", documents, {**{f"s:{each.name}": each for each in functions}, **jobs})
@@ -272,6 +67,24 @@ def _states(tables: Tables) -> list[JsonValue]:
     return [state["kind"] for state in states]
 
 
+def in_force(tables: Tables) -> tuple[int, str]:
+    """Give the serial number of the version in force, and of which sort it is.
+
+    The message of a deployment says both; a version that comes from the disk has none.
+    """
+    rows = {row["number"]: row for row in tables["_deployments"]}
+    for row in rows.values():
+        if row["state"] == "active":
+            message = str(rows.get(row["restores"], row)["message"])
+            serial, _, sort = message.partition(" ")
+            return int(serial or 0), sort or "plain"
+    return 0, "plain"
+
+
+def _starred(tables: Tables, stars: JsonValue) -> list[JsonValue]:
+    return [row["text"] for row in tables["notes"] if row.get("stars", 0) == stars]
+
+
 _NAIVE: Mapping[str, Callable[[Tables, Row, str | None], JsonValue]] = {
     "s:entries": lambda t, a, _: _entries(t, a["of"]),
     "s:first_entries": lambda t, a, _: _entries(t, a["of"])[: int(float(str(a["most"])))],
@@ -280,6 +93,10 @@ _NAIVE: Mapping[str, Callable[[Tables, Row, str | None], JsonValue]] = {
     "s:sums": lambda t, _a, _: _numbers(t, "lefts") + _numbers(t, "rights"),
     "s:pair": lambda t, a, _: [_amount(t, "lefts", a["key"]), _amount(t, "rights", a["key"])],
     "s:states": lambda t, _a, _: _states(t),
+    "v:number": lambda t, _a, _: in_force(t)[0],
+    "v:numbers": lambda t, _a, _: [in_force(t)[0], in_force(t)[0], len(t["stamps"])],
+    "v:tokens": lambda t, _a, _: [*sorted(str(row["token"]) for row in t["entries"])],
+    "v:starred": lambda t, a, _: _starred(t, a["stars"]),
     "s:my_notes": lambda t, _a, who: _notes(t, who),
     "s:notes_if_counted": lambda t, a, who: (
         _notes(t, who) if int(float(str(_counter(t, a["name"]) or 0))) % 2 else []

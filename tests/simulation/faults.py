@@ -39,6 +39,8 @@ class Faults:
         jobs: how often a client that does something plans jobs, in twentieths; ``downtimes_ns`` is
             by how much the wall clock goes on between two lives, and ``next_app`` says that each
             second life is one of the app's next version.
+        deploys: how many versions of the app are deployed or brought back, and ``deploy_kills`` the
+            share of these in whose midst the process is killed.
         tuned: names of :data:`tests.simulation.tuning.TUNINGS`.
     """
 
@@ -66,6 +68,15 @@ class Faults:
     jobs: int = 0
     downtimes_ns: tuple[int, ...] = ()
     next_app: bool = False
+    deploys: int = 0
+    deploy_kills: float = 0.0
+
+    @property
+    def only_deploys(self) -> bool:
+        """Whether nothing but deploys could close a connection."""
+        kept = ("people", "steps", "identities", "actions", "deploys", "slow_work")
+        calm = evolve(Faults(), **{name: getattr(self, name) for name in kept})
+        return self == calm
 
 
 _JUMPS_SECONDS = (-365 * 86400, -86400, -3600, -1, 1, 3600, 86400, 365 * 86400)
@@ -167,7 +178,7 @@ def smaller(faults: Faults) -> list[Faults]:
 
 def actor_of(task: str) -> str | None:
     """Name the actor that a task belongs to; None for tasks that are no part of the server."""
-    if task in ACTORS or task in JOB_ACTORS:
+    if task in ACTORS or task in JOB_ACTORS or task == "deploy":
         return task
     if task.startswith("table "):
         return "table"

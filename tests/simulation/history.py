@@ -1,12 +1,13 @@
 """What was committed, seen from outside the server: a tap between it and its storage."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import orjson
 from attrs import define, field
 
+from flow_backend.schema.table import TableSpec
 from flow_backend.storage.base import (
     IndexBounds,
     Snapshot,
@@ -31,7 +32,7 @@ class History:
         broken: what was wrong with a commit.
         latest_ms: the latest that the wall clock has ever shown.
         settled_ms: what it shows, if it has not been set for a while: each query knows of it then.
-        look_at_jobs: is given each state too.
+        look_at_jobs: is given each state too, as is ``look_at_versions``.
         disk_failed: whether reads are made to fail, so that a query may say that its own did.
     """
 
@@ -42,6 +43,7 @@ class History:
     latest_ms: Callable[[], float] = lambda: 0.0
     settled_ms: float | None = None
     look_at_jobs: Callable[[Tables], None] = lambda _: None
+    look_at_versions: Callable[[Tables], None] = lambda _: None
 
     def add(self, ts: CommitTs, tables: Tables) -> None:
         """Note a state. What is wrong is kept: raised here, the server would mend itself."""
@@ -64,6 +66,7 @@ class History:
             after = [row["token"] for row in tables["applied"]]
             assert after[: len(before)] == before, f"at {ts} is gone what was there: {before}"
         self.look_at_jobs(tables)
+        self.look_at_versions(tables)
         known = self.states.setdefault(ts, tables)
         assert known == tables, f"the state at {ts} has changed"
         self.newest_ts = ts
@@ -135,11 +138,11 @@ class TappedWriter:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
-        if name not in {"commit", "finish", "mark_past"}:
+        if name not in {"commit", "finish", "mark_past", "switch"}:
             return found
 
-        def tapped(argument: Any) -> Any:
-            committed = found(argument)
+        def tapped(*args: Any) -> Any:
+            committed = found(*args)
             self._look()
             return committed
 
@@ -160,8 +163,7 @@ class TappedStorage:
         self._history = history
         with quietly():
             self._snapshot = inner.open_snapshot()
-        self.tables = inner.tables
-        self.table_numbers = inner.table_numbers
+        self.file = None  # So that no other process looks at it.
         self.troubles = inner.troubles
         self.writer = cast("Writer", TappedWriter(inner.writer, self.look))
         self.is_alive = True
@@ -178,6 +180,14 @@ class TappedStorage:
 
     def _rows(self, name: TableName) -> list[Row]:
         return [orjson.loads(row[3]) for row in self._snapshot.scan(IndexBounds(name))]
+
+    @property
+    def tables(self) -> Mapping[TableName, TableSpec]:
+        return self._inner.tables
+
+    @property
+    def table_numbers(self) -> Mapping[TableName, int]:
+        return self._inner.table_numbers
 
     def open_snapshot(self) -> Snapshot:
         return self._inner.open_snapshot()

@@ -24,7 +24,7 @@ from flow_backend import (
 )
 from flow_backend.errors import InvalidArguments, InvalidScheduledFunction
 from flow_backend.functions.function import Function
-from tests.simulation.applied import Applied
+from tests.simulation.simapp.schema import Applied
 
 ATTEMPTS = 3
 KINDS = ("work", "work", "work", "fail", "chain", "act", "act_fail", "steady", "gone", "unfit")

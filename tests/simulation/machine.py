@@ -11,18 +11,18 @@ from attrs import define, field
 
 from flow_backend.storage.base import Storage
 from flow_backend.storage.files import DATABASE
+from flow_backend.storage.open import Tables
 from flow_backend.storage.settings import StorageSettings
 from flow_backend.storage.sqlite import open_files, open_storage
 from flow_backend.testing.disk import Kind, SimDisk
 from flow_backend.testing.disk_files import sim_files
 from flow_backend.testing.sim import SimRuntime
-from tests.simulation.app import APP
 
 
 class Machine(Protocol):
     """What a world needs of a machine."""
 
-    def open(self, now_ns: Callable[[], int], settings: StorageSettings) -> Storage:
+    def open(self, tables: Tables, now_ns: Callable[[], int], settings: StorageSettings) -> Storage:
         """Open what the last life has left."""
         ...
 
@@ -58,9 +58,8 @@ class PlainMachine:
     def _directory(self) -> Path:
         return self.root / str(self.lives)
 
-    def open(self, now_ns: Callable[[], int], settings: StorageSettings) -> Storage:
+    def open(self, tables: Tables, now_ns: Callable[[], int], settings: StorageSettings) -> Storage:
         """Open what the last life has left."""
-        tables = tuple(APP.schema.tables.values())
         return open_storage(self._directory, tables, now_ns=now_ns, settings=settings)
 
     def kill(self) -> None:
@@ -122,7 +121,7 @@ class DiskMachine:
     def __attrs_post_init__(self) -> None:
         self.disk = SimDisk(random=self.runtime.random)
 
-    def open(self, now_ns: Callable[[], int], settings: StorageSettings) -> Storage:
+    def open(self, tables: Tables, now_ns: Callable[[], int], settings: StorageSettings) -> Storage:
         """Open what the last life has left."""
         disk = self.disk
         if not disk.is_on:
@@ -132,7 +131,6 @@ class DiskMachine:
         disk.on_cut = self._cut
         if self.plan:
             self._arrange(self.plan.pop(0))
-        tables = tuple(APP.schema.tables.values())
         return open_files(sim_files(disk), tables, now_ns=now_ns, settings=settings)
 
     def _arrange(self, fault: DiskFault) -> None:

@@ -67,6 +67,8 @@ class People:
                     self._be_odd(client, nursery)
                 elif self.faults.jobs and random.random() * 20 < self.faults.jobs:
                     self.plan(client)
+                elif self.faults.deploys and random.random() < 0.3:
+                    self.meet_versions(client)
                 elif chance < 0.55:
                     self.change(client)
                 elif chance < 0.75 or not client.queries:
@@ -121,6 +123,17 @@ class People:
             request = client.mutate("s:plan", token=token, kinds=kinds, seconds=seconds)
             self.planned += [f"{token}/{number}" for number in range(count)]
         self.asked.append(Asked(token, client, request))
+
+    def meet_versions(self, client: SimClient) -> None:
+        """Do what says which version is in force."""
+        random = self.random
+        if random.random() < 0.4:
+            path = random.choice(("v:number", "v:numbers", "v:tokens", "v:starred"))
+            client.subscribe(path, **({"stars": 0.0} if path == "v:starred" else {}))
+            return
+        kind = random.choice(("stamp", "stamp", "mark", "unmark"))
+        token = self.token(kind)
+        self.asked.append(Asked(token, client, client.mutate(f"v:{kind}", token=token)))
 
     def count(self, client: SimClient) -> None:
         """Count once more: after it, nothing of what this client has asked is left."""

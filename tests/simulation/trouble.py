@@ -49,7 +49,7 @@ class Trouble:
     _restarts: int = 0
     _session_crashes: int = 0
     _kills: list[tuple[str, int]] = field(init=False)
-    _is_over: bool = False
+    is_over: bool = False
     _jumped: list[tuple[float, int]] = field(factory=list[tuple[float, int]])
 
     def __attrs_post_init__(self) -> None:
@@ -73,6 +73,7 @@ class Trouble:
 
     def stop(self) -> None:
         """End all trouble: from here on everything must settle."""
+        self.is_over = True
         self.machine_steps.clear()
         # An actor that is yet to fail may do so: it must settle all the same.
         self.runtime.steps.machine_at = None

@@ -22,6 +22,7 @@ from flow_backend.auth.identity import Identity
 from flow_backend.errors import StartError, StorageError, leaves
 from flow_backend.functions.context import Caller
 from flow_backend.storage.failures import ReadFailed
+from flow_backend.storage.open import Tables as StoredTables
 from flow_backend.storage.settings import StorageSettings
 from flow_backend.sync.client_identity import ClientIdentity
 from flow_backend.testing.client import SimClient, is_too_old
@@ -30,7 +31,9 @@ from flow_backend.testing.link import SimLink, sim_frame
 from flow_backend.testing.odd import OddClient
 from flow_backend.testing.sim import NoDeadlines, SimDurations, SimRuntime, take_durations
 from tests.simulation import tuning
-from tests.simulation.app import APP, LATER
+from tests.simulation.app import APP, LATER, Tables
+from tests.simulation.deploying import Deploying
+from tests.simulation.deploys import DeploysOracle
 from tests.simulation.faults import Faults, actor_of, choose_faults
 from tests.simulation.history import History, TappedStorage
 from tests.simulation.jobs import JobsOracle
@@ -53,6 +56,7 @@ class World:
     machine: Machine
     faults: Faults
     tamper: Callable[[Backend], None]
+    folder: Path
     history: History = field(factory=History)
     clients: list[SimClient] = field(factory=list[SimClient])
     links: list[SimLink] = field(factory=list[SimLink])
@@ -60,6 +64,8 @@ class World:
     sessions: trio.Nursery | None = None
     restarts: int = 0
     jobs: JobsOracle = field(init=False)
+    versions: DeploysOracle = field(factory=DeploysOracle)
+    deploying: Deploying = field(init=False)
     _lives_begun: int = 0
     _storage: TappedStorage | None = None
     _life: trio.CancelScope = field(factory=trio.CancelScope)
@@ -78,6 +84,18 @@ class World:
         self.jobs = JobsOracle(lambda: self.trouble.recent_ns / 1e6)
         if self.faults.jobs:
             self.history.look_at_jobs = self.jobs.look
+        self.deploying = Deploying(
+            self.runtime,
+            self.faults,
+            self.folder,
+            backend=lambda: self.backend,
+            newest=self._newest,
+            may_kill=lambda: not self.trouble.is_over,
+            was_hurt=self._was_hurt,
+        )
+        if self.faults.deploys:
+            self.history.look_at_versions = self.versions.look
+            self.deploying.tune(self._tuned)
         Outside.tell = self._outside
         self.people = People(self.runtime, self.faults, self.connect)
         self.trouble = Trouble(self.runtime, self.faults, self.links, self.people.token)
@@ -90,6 +108,13 @@ class World:
     @property
     def random(self) -> Random:
         return self.runtime.random
+
+    def _newest(self) -> Tables | None:
+        return self.history.newest if self.history.states else None
+
+    def _was_hurt(self) -> bool:
+        is_alive = self._storage is not None and self._storage.is_alive
+        return not is_alive or self.machine.was_hurt
 
     # --- The server ------------------------------------------------------------------------------
 
@@ -122,7 +147,8 @@ class World:
         """Open the database; None if the machine failed on the way."""
         machine = self.machine
         try:
-            storage = machine.open(self.runtime.now_ns, self._tuned.storage)
+            tables = self._chooser()
+            storage = machine.open(tables, self.runtime.now_ns, self._tuned.storage)
         except (StartError, StorageError, PowerLost):
             assert machine.was_hurt, "the server does not start on a sound disk"
             self.runtime.reach("the machine failed while the server started")
@@ -134,6 +160,11 @@ class World:
         except BaseException:
             storage.close()
             raise
+
+    def _chooser(self) -> StoredTables:
+        if self.faults.deploys:
+            return self.deploying.chooser()
+        return tuple(APP.schema.tables.values())
 
     def _failed(self, storage: TappedStorage, errors: BaseExceptionGroup[Exception]) -> None:
         """The process has ended by itself; what one says that is dead already does not count."""
@@ -159,17 +190,27 @@ class World:
 
     async def _run_backend(self, storage: TappedStorage, ending: trio.Event, *, kill: bool) -> None:
         async with AsyncExitStack() as stack:
+            app, first = APP, None
+            if self.faults.deploys:
+                first = self.deploying.first
+                app = first.app
+            elif self.faults.next_app and self._lives_begun % 2 == 0:
+                app = LATER
             backend = await stack.enter_async_context(
                 open_backend(
-                    LATER if self.faults.next_app and self._lives_begun % 2 == 0 else APP,
+                    app,
                     storage,
                     self.runtime,
                     text_frame=sim_frame,
                     deadlines=NoDeadlines(),
                     settings=self._tuned.settings,
                     verify_user=self._verify,
+                    number=0 if first is None else first.number,
+                    folder=self.deploying.versions,
                 )
             )
+            if first is not None:
+                await self.deploying.begin(backend)
             self.sessions = await stack.enter_async_context(trio.open_nursery())
             take_durations(backend, SimDurations(self.random))
             for mend in self._tuned.mend:
@@ -263,6 +304,8 @@ class World:
                     for number in range(self.faults.people):
                         people.start_soon(self._person, number, nursery)
                     people.start_soon(self.trouble.run)
+                    if self.faults.deploys:
+                        people.start_soon(self.deploying.run)
                 await self._settle()
                 if self.faults.jobs:
                     await self._finish_jobs()
@@ -371,6 +414,8 @@ class World:
     def _check(self) -> None:
         self.history.hold()
         self.trouble.check()
+        if self.faults.deploys:
+            self._check_versions()
         applied = [str(row["token"]) for row in self.history.newest["applied"]]
         assert len(set(applied)) == len(applied), f"ran twice: {sorted(applied)}"
         self._check_requests(applied)
@@ -382,6 +427,14 @@ class World:
         assert ahead <= 301 * 10**9, f"a client has moved the clock: {ahead} ns ahead"
         self.runtime.reached["transitions"] = sum(each.transitions for each in self.clients)
         self.runtime.reached["mutations"] = len(self.people.asked)
+
+    def _check_versions(self) -> None:
+        came_to = self.versions.check(self.history.newest, calm=self.faults.only_deploys)
+        for what, number in came_to.items():
+            self.runtime.reached[what] = number
+        if self.faults.only_deploys:
+            for client in self.clients:
+                assert client.connections == 1, f"a deploy has closed {client.name}'s connection"
 
     def _check_requests(self, applied: list[str]) -> None:
         """C1: each mutation that was acknowledged has run once, each other one at most once."""
@@ -442,7 +495,9 @@ class WorldRun:
             machine: Machine = PlainMachine(Path(root))
             if faults.disk:
                 machine = DiskMachine(self.runtime, list(faults.disk_faults), faults.power_cuts)
-            await World(self.runtime, machine, faults, self.tamper).run()
+            world = World(self.runtime, machine, faults, self.tamper, Path(root, "data"))
+            await world.run()
+            world.deploying.forget()
             if isinstance(machine, DiskMachine):
                 self.image = machine.disk.image()
         return self.runtime.reached

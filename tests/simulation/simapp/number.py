@@ -1,0 +1,3 @@
+"""Which version this is."""
+
+NUMBER = 0
