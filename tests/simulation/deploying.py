@@ -1,13 +1,13 @@
 """Who deploys in a world: new versions and old ones, some of them cut off in their midst."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
 import trio
 from attrs import define, field
 
-from flow_backend.actors import checking, preparing
+from flow_backend.actors import checking, deploying, preparing
 from flow_backend.actors.backend import Backend
 from flow_backend.actors.deploy_requests import DeployRequest, RollbackRequest
 from flow_backend.errors import AppDefinitionError, Overloaded
@@ -16,7 +16,7 @@ from flow_backend.server.first_version import VERSIONS, FirstVersion, FirstVersi
 from flow_backend.storage import build
 from flow_backend.storage.failures import ReadFailed
 from flow_backend.testing.sim import SimRuntime
-from tests.simulation.app import Tables
+from tests.simulation.app import Row, Tables
 from tests.simulation.deploys import PACKAGE, SORTS, package, put_on_disk
 from tests.simulation.faults import Faults
 from tests.simulation.tuning import Tuned
@@ -50,10 +50,12 @@ class Deploying:
         """Let small tables be built beside what serves, in small pieces."""
         random = self.random
         tuned.constants += [
-            (build, "INLINE_ROWS", random.choice((0, 3, 10, 1000))),
+            (build, "INLINE_ROWS", random.choice((0, 0, 3, 1000))),
             (build, "_PIECE_ROWS", random.choice((1, 1000))),
             (preparing, "_BUILD_ROWS", random.choice((2, 5, 500))),
             (preparing, "_TELL_SECONDS", random.choice((0.1, 1.0))),
+            # Python looks after garbage by itself; to be sure each time would be most of the work.
+            (deploying, "_collect_garbage", lambda: None),
             (checking, "_FEW", random.choice((1, 1000))),
         ]
 
@@ -63,6 +65,9 @@ class Deploying:
         """Give what chooses the version that a life begins with."""
         put_on_disk()
         self.forget()
+        for row in self._rows:
+            if row["state"] in {"checking", "building"}:
+                self.runtime.reach(f"a process ended amid {row['state']}")
         self._choose = FirstVersionChooser(PACKAGE, self.folder, lambda _: None)
         return self._choose
 
@@ -84,6 +89,9 @@ class Deploying:
             await backend.deployer.begin(self.first.begin)
         if self.first.number > 1:
             self.runtime.reach("a start with a deployed version")
+        for row in self._rows:
+            if row["state"] == "building":
+                self.runtime.reach("a build is resumed")
         backend.resume_deploy()
 
     def forget(self) -> None:
@@ -103,10 +111,27 @@ class Deploying:
                 if backend is None:
                     continue
                 nursery.start_soon(self._ask, backend)
-                steps = self.runtime.steps
-                if self.random.random() < self.faults.deploy_kills and self.may_kill():
-                    steps.machine_at = steps.total + self.random.randint(1, 150)
-                    self.runtime.reach("a deploy that may be cut off")
+                if self.random.random() < self.faults.deploy_kills:
+                    await self._cut_off(backend)
+
+    async def _cut_off(self, backend: Backend) -> None:
+        """Let the process end some steps further on, or soon after a build has begun."""
+        if self.random.random() < 0.5:
+            with trio.move_on_after(1.0):
+                while not self._is_building():  # noqa: ASYNC110  # The virtual time jumps.
+                    await trio.sleep(0.01)
+        if self.backend() is backend and self.may_kill():
+            steps = self.runtime.steps
+            most = 25 if self._is_building() else 150
+            steps.machine_at = steps.total + self.random.randint(1, most)
+            self.runtime.reach("a deploy that may be cut off")
+
+    def _is_building(self) -> bool:
+        return any(row["state"] == "building" for row in self._rows)
+
+    @property
+    def _rows(self) -> Sequence[Row]:
+        return (self.newest() or {}).get("_deployments", ())
 
     async def _ask(self, backend: Backend) -> None:
         # Whoever has asked may be left without an answer, when the server ends.
@@ -116,7 +141,8 @@ class Deploying:
             except (AppDefinitionError, Overloaded) as error:
                 self.runtime.reach(f"no deploy: {type(error).__name__}")
             except ReadFailed:
-                assert self.was_hurt(), "a read failed on a sound disk"
+                is_gone = self.backend() is not backend
+                assert is_gone or self.was_hurt(), "a read failed on a sound disk"
                 self.runtime.reach("no deploy: the disk could not be read")
 
     async def _start(self, backend: Backend) -> None:
