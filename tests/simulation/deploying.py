@@ -92,7 +92,7 @@ class Deploying:
         for row in self._rows:
             if row["state"] == "building":
                 self.runtime.reach("a build is resumed")
-        backend.resume_deploy()
+        backend.deploys.resume()
 
     def forget(self) -> None:
         """Take what a dead server had imported out of this process."""
@@ -152,7 +152,7 @@ class Deploying:
         if self._serial > 1 and random.random() < 0.3:
             to = random.choice((None, random.randint(1, self._serial)))
             message = f"{self._serial} rollback"
-            await backend.start_rollback(
+            await backend.deploys.start_rollback(
                 RollbackRequest(to=to, message=message, dry_run=dry_run, agreed=True)
             )
             return
@@ -166,4 +166,4 @@ class Deploying:
             dry_run=dry_run,
             agreed=True,
         )
-        await backend.start_deploy(request)
+        await backend.deploys.start(request)
