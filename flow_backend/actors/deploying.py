@@ -254,7 +254,11 @@ class Deployer:
         package: Package,
         on_number: Callable[[int], None],
     ) -> DeployResult:
-        number = await self._add(request, package)
+        try:
+            number = await self._add(request, package)
+        except Overloaded:
+            await self.endings.give_up()
+            raise
         on_number(number)
         return await self._deploy(worker, request, package, number)
 

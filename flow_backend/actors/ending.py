@@ -9,9 +9,12 @@ from attrs import define, field
 
 from flow_backend.errors import Overloaded
 from flow_backend.functions.deployments import (
+    GIVEN_UP,
+    OPEN,
     BeginServing,
     ChangeDeployment,
     Fields,
+    GiveUpDeployments,
     number_of,
 )
 from flow_backend.functions.job_steps import Step
@@ -34,6 +37,7 @@ class Endings:
     step: Callable[[str, Step], Awaitable[object]]
     turn: trio.Lock
     _begins: BeginServing | None = None
+    _is_given_up: bool = False
     _unwritten: dict[int, Fields] = field(factory=dict[int, Fields])
 
     async def begin(self, step: BeginServing) -> None:
@@ -46,6 +50,11 @@ class Endings:
         self._unwritten[number] = fields
         await self._try()
 
+    async def give_up(self) -> None:
+        """Note that a deploy never began, though it may have a row: nobody knows if that failed."""
+        self._is_given_up = True
+        await self._try()
+
     async def write(self) -> None:
         """Write what is not written yet.
 
@@ -54,6 +63,9 @@ class Endings:
         if self._begins is not None:
             await self.step("begin", self._begins)
             self._begins = None
+        if self._is_given_up:
+            await self.step("give_up", GiveUpDeployments())
+            self._is_given_up = False
         for number, fields in list(self._unwritten.items()):
             await self.step("change", ChangeDeployment(number, fields))
             del self._unwritten[number]
@@ -77,10 +89,12 @@ class Endings:
     @property
     def is_settled(self) -> bool:
         """Whether the rows say how each deploy ended."""
-        return self._begins is None and not self._unwritten
+        return self._begins is None and not self._is_given_up and not self._unwritten
 
     def shown(self, row: Fields) -> Fields:
         """Give a version's row as it is to be."""
         if self._begins is not None and row["state"] in self._begins.ends:
             return {**row, **self._begins.ended}
+        if self._is_given_up and row["state"] in OPEN:
+            return {**row, **GIVEN_UP}
         return {**row, **self._unwritten.get(number_of(row), {})}

@@ -32,7 +32,7 @@ DEV_KEPT: Final = 20
 """Of what ``flow dev`` has pushed at each save, so many stay."""
 
 _FORGET_EACH: Final = 10
-_OPEN: Final = ("checking", "building")
+OPEN: Final = ("checking", "building")
 _MS_A_DAY: Final = 86_400_000
 
 Fields = Mapping[str, JsonValue]
@@ -86,8 +86,7 @@ class AddDeployment:
         del run
         newest = next(iter(list(islice(_newest_first(transaction), 1))), None)
         number = 1 if newest is None else number_of(fields_of(newest)) + 1
-        said = "The server gave up on this version: send it again."
-        _change_all(transaction, _OPEN, _failed(said))
+        _change_all(transaction, OPEN, GIVEN_UP)
         add_row(transaction, self, number)
         return Done(orjson.dumps(number))
 
@@ -115,6 +114,17 @@ def add_row(transaction: Transaction, new: AddDeployment, number: int) -> None:
         "problems": [],
     }
     transaction.insert(DEPLOYMENTS, ident, row)
+
+
+@frozen
+class GiveUpDeployments:
+    """Note that no deploy is under way: whoever asked for one was told that it came to nothing."""
+
+    def __call__(self, transaction: Transaction, run: Run) -> Done | Refused:
+        """Do it; see :class:`flow_backend.functions.job_steps.Step`."""
+        del run
+        _change_all(transaction, OPEN, GIVEN_UP)
+        return Done(b"null")
 
 
 @frozen
@@ -160,7 +170,7 @@ class BeginServing:
     @property
     def ends(self) -> Sequence[str]:
         """The states of those that have failed."""
-        return ("checking",) if self.new is None else _OPEN
+        return ("checking",) if self.new is None else OPEN
 
     @property
     def ended(self) -> Fields:
@@ -170,6 +180,9 @@ class BeginServing:
 
 def _failed(why: str) -> Fields:
     return {"state": "failed", "problems": [Problem("interrupted", why).as_json()]}
+
+
+GIVEN_UP: Final = _failed("The server gave up on this version: send it again.")
 
 
 def _change_all(transaction: Transaction, states: Iterable[str], fields: Fields) -> None:

@@ -14,6 +14,7 @@ from flow_backend.actors.deploy_requests import Checked, Deployed, DeployRefused
 from flow_backend.actors.messages import Call, Switch, SwitchDone
 from flow_backend.actors.mutation import MutationActor
 from flow_backend.actors.preparing import Preparation
+from flow_backend.errors import Overloaded
 from flow_backend.functions.deployments import (
     AddDeployment,
     BeginServing,
@@ -23,7 +24,7 @@ from flow_backend.functions.deployments import (
 from flow_backend.functions.loader import loaded_versions, unload_version
 from flow_backend.functions.package import package_of, zip_package
 from flow_backend.storage import build
-from flow_backend.storage.base import TableName
+from flow_backend.storage.base import Committed, TableName
 from tests.actors.stage import Stage
 from tests.actors.test_versions import SCHEMA, call, deploy, result_of, serving, zipped
 from tests.storage.support import write_connection
@@ -343,6 +344,29 @@ async def test_h_a_version_whose_commit_is_on_disk_is_in_force_although_the_writ
         assert await call(on, "counters:add", name="a") == [2.0] * 3
         assert [row["state"] for row in await rows(on)] == ["active"]
         assert not on.backend.versions.is_changing
+
+
+async def test_a_deploy_of_which_nobody_knows_if_it_was_noted_is_not_under_way_for_ever(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer fails behind the commit of its row, and whoever asked is told to try again."""
+    async with serving(tmp_path) as on:
+        run, fails = MutationActor._run, [RuntimeError("right behind the commit")]
+
+        async def fail_once(actor: MutationActor, *args: Any) -> Committed:
+            batch = await run(actor, *args)
+            if fails:
+                raise fails.pop()
+            return batch
+
+        monkeypatch.setattr(MutationActor, "_run", fail_once)
+        with pytest.raises(Overloaded):
+            await deploy(on, 2)
+
+        [row] = await rows(on)
+        assert row["state"] == "failed"
+        assert row["problems"][0]["kind"] == "interrupted"
+        assert isinstance(await deploy(on, 2), Deployed)
 
 
 async def test_what_a_server_begins_with_is_noted_once(
