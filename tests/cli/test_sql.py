@@ -13,10 +13,8 @@ from click.testing import CliRunner, Result
 
 from flow.cli import main
 from flow_backend.cli.tables import table_lines
-from flow_backend.functions.limits import Limits
-from flow_backend.storage.sqlite import open_storage
-from tests.flow.support import APP, Flow, make_runner
-from tests.storage.support import Clock
+from flow_backend.client import HttpClient
+from tests.server_process import ServerProcess
 
 GUIDE = Path(__file__).parents[2] / "docs" / "sql.md"
 STATEMENTS = re.findall(r"```sql\n(.*?)```", GUIDE.read_text(), re.DOTALL)
@@ -24,19 +22,17 @@ STATEMENTS = re.findall(r"```sql\n(.*?)```", GUIDE.read_text(), re.DOTALL)
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Give the folder of an open database with two boards; some tasks are done."""
-    folder = tmp_path_factory.mktemp("sql")
-    storage = open_storage(folder, tuple(APP.schema.tables.values()), now_ns=Clock())
-    flow = Flow(storage, make_runner(storage, Limits()))
-    for title in ("Home", 'Work, "all" of it'):
-        board = flow.do("boards:create", title=title, columns=["To do", "Done"])
-        for number in range(3):
-            flow.do(
-                "tasks:add", board=board, column="to-do", title=f"{title} {number}", labels=["x"]
-            )
-    flow.do("tasks:complete", task=flow.tasks(board)[0]["_id"])
-    yield folder
-    storage.close()
+    """Give the folder of a running Flow with two boards; a task is done."""
+    folder = tmp_path_factory.mktemp("sql") / "data"
+    with ServerProcess("flow", folder) as server, HttpClient(server.url) as http:
+        for title in ("Home", 'Work, "all" of it'):
+            board = http.mutation("boards:create", title=title, columns=["To do", "Done"])
+            for number in range(3):
+                named = f"{title} {number}"
+                labeled = {"board": board, "column": "to-do", "title": named, "labels": ["x"]}
+                task = http.mutation("tasks:add", **labeled)
+        http.mutation("tasks:complete", task=task)
+        yield folder
 
 
 def sql(data: Path, *arguments: str, stdin: str | None = None) -> Result:
