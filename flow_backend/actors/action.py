@@ -9,16 +9,15 @@ import trio
 from attrs import define, field
 
 from flow_backend.actors.mailbox import Mailbox, Reply
-from flow_backend.actors.messages import (
-    ActionDone,
-    Call,
+from flow_backend.actors.messages.calls import Call
+from flow_backend.actors.messages.to_action import ActionDone, RunAction
+from flow_backend.actors.messages.to_mutation import (
     MutationDone,
     MutationMessage,
     NotDone,
-    QueryDone,
-    RunAction,
     RunMutation,
 )
+from flow_backend.actors.messages.to_query import QueryDone
 from flow_backend.errors import AppError, FailedCall, InvalidCall, Overloaded
 from flow_backend.functions.context import Caller
 from flow_backend.functions.function import Action, Function, Kind

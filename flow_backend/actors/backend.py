@@ -17,25 +17,24 @@ from flow_backend.actors.environment import EnvironmentKeeper
 from flow_backend.actors.gate import Gate
 from flow_backend.actors.jobs import JobActor
 from flow_backend.actors.mailbox import Mailbox, Reply
-from flow_backend.actors.messages import (
-    ActionDone,
-    Call,
-    ChangeIdentity,
-    ChangeQueries,
-    JobsWritten,
+from flow_backend.actors.messages.calls import Call, SessionKey
+from flow_backend.actors.messages.to_action import ActionDone, RunAction
+from flow_backend.actors.messages.to_jobs import JobsWritten
+from flow_backend.actors.messages.to_mutation import (
     MutationDone,
     NotDone,
-    QueryDone,
-    Resubscribe,
-    RunAction,
     RunMutation,
-    SessionKey,
-    Subscribe,
     SwapIn,
     SwappedIn,
-    TableLost,
-    TableMessage,
 )
+from flow_backend.actors.messages.to_query import (
+    ChangeIdentity,
+    ChangeQueries,
+    QueryDone,
+    Resubscribe,
+    TableLost,
+)
+from flow_backend.actors.messages.to_table import Subscribe, TableMessage
 from flow_backend.actors.mutation import MutationActor
 from flow_backend.actors.outbox import Outbox, TextFrame
 from flow_backend.actors.query import QueryActor

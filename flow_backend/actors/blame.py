@@ -6,7 +6,7 @@ from types import TracebackType
 import orjson
 from attrs import frozen
 
-from flow_backend.actors.messages import Call
+from flow_backend.actors.messages.calls import Call
 from flow_backend.errors import leaves
 from flow_backend.values.value import JsonValue
 

@@ -23,9 +23,8 @@ from flow_backend.actors.deploy_requests import (
 )
 from flow_backend.actors.ending import Endings
 from flow_backend.actors.mailbox import Put, Reply
-from flow_backend.actors.messages import (
-    Call,
-    CronsChanged,
+from flow_backend.actors.messages.calls import Call
+from flow_backend.actors.messages.to_mutation import (
     MutationDone,
     MutationMessage,
     NotDone,
@@ -33,6 +32,7 @@ from flow_backend.actors.messages import (
     Switch,
     SwitchDone,
 )
+from flow_backend.actors.messages.to_scheduler import CronsChanged
 from flow_backend.actors.preparing import (
     Preparation,
     StoredCheck,

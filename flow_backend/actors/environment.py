@@ -8,7 +8,7 @@ import trio
 from attrs import define, evolve
 
 from flow_backend.actors.mailbox import Put, Reply
-from flow_backend.actors.messages import NotDone, Switch, SwitchDone
+from flow_backend.actors.messages.to_mutation import NotDone, Switch, SwitchDone
 from flow_backend.errors import InvalidEnvironment, Overloaded, SwitchRefused
 from flow_backend.functions.env import changed_env, env_problems
 from flow_backend.functions.env_rows import write_env

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from attrs import define, field
 
-from flow_backend.actors.messages import Committed, Invalidated
+from flow_backend.actors.messages.to_query import Committed, Invalidated
 from flow_backend.storage.base import TableName
 from flow_backend.values.timestamp import NO_COMMIT, CommitTs
 

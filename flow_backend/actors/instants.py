@@ -6,7 +6,7 @@ from math import inf
 
 from attrs import define, field
 
-from flow_backend.actors.messages import LiveQueryId
+from flow_backend.actors.messages.calls import LiveQueryId
 
 _SLACK = 64
 

@@ -9,17 +9,14 @@ import trio
 from attrs import define, field
 
 from flow_backend.actors.mailbox import Mailbox, Put
-from flow_backend.actors.messages import (
+from flow_backend.actors.messages.calls import Call
+from flow_backend.actors.messages.to_action import ActionDone, RunAction
+from flow_backend.actors.messages.to_jobs import JobMessage, JobsEnded, JobsWritten
+from flow_backend.actors.messages.to_mutation import (
     FAILED_AT_THIS,
     OUTCOME_UNKNOWN,
-    ActionDone,
-    Call,
-    JobMessage,
-    JobsEnded,
-    JobsWritten,
     MutationDone,
     NotDone,
-    RunAction,
     RunMutation,
 )
 from flow_backend.functions.context import Caller

@@ -5,15 +5,8 @@ from collections.abc import Collection, Iterable
 from attrs import define, field
 
 from flow_backend.actors.mailbox import Put
-from flow_backend.actors.messages import (
-    Call,
-    LiveQueryId,
-    Moment,
-    QueryResult,
-    Resubscribe,
-    Round,
-    SessionKey,
-)
+from flow_backend.actors.messages.calls import Call, LiveQueryId, SessionKey
+from flow_backend.actors.messages.to_query import Moment, QueryResult, Resubscribe, Round
 from flow_backend.functions.context import Caller
 from flow_backend.functions.read_set import ReadSet
 from flow_backend.storage.base import TableName

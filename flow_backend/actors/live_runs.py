@@ -8,7 +8,8 @@ from attrs import define, field
 from flow_backend.actors.durations import FAST_SECONDS
 from flow_backend.actors.live import LiveQuery
 from flow_backend.actors.mailbox import Put
-from flow_backend.actors.messages import LiveQueryId, Moment, ReaderFreed, RunEnded, StorageFailed
+from flow_backend.actors.messages.calls import LiveQueryId
+from flow_backend.actors.messages.to_query import Moment, ReaderFreed, RunEnded, StorageFailed
 from flow_backend.actors.reading import ReadPool, ReadWorker
 from flow_backend.errors import StorageError
 from flow_backend.functions.context import Log

@@ -9,24 +9,26 @@ from attrs import define, field
 from flow_backend.actors.blame import shown
 from flow_backend.actors.durations import Durations
 from flow_backend.actors.mailbox import Mailbox, Put
-from flow_backend.actors.messages import (
+from flow_backend.actors.messages.calls import SessionKey
+from flow_backend.actors.messages.to_jobs import JobsWritten
+from flow_backend.actors.messages.to_mutation import (
     FAILED_AT_THIS,
     OUTCOME_UNKNOWN,
     BuildDone,
     BuildStep,
-    Committed,
-    JobsWritten,
     MarkPast,
     MutationDone,
     MutationMessage,
-    NewLayout,
     NotDone,
     RunMutation,
-    SessionKey,
     SwapIn,
     SwappedIn,
     Switch,
     SwitchDone,
+)
+from flow_backend.actors.messages.to_query import Committed
+from flow_backend.actors.messages.to_table import (
+    NewLayout,
     TableMessage,
     TableReplaced,
     TableWrites,

@@ -19,14 +19,12 @@ from flow_backend.actors.frontier import Frontier
 from flow_backend.actors.gate import Gate
 from flow_backend.actors.jobs import JobActor, Queue
 from flow_backend.actors.mailbox import Mailbox
-from flow_backend.actors.messages import (
-    JobMessage,
-    MutationMessage,
-    QueryMessage,
-    RunAction,
-    SchedulerMessage,
-    TableMessage,
-)
+from flow_backend.actors.messages.to_action import RunAction
+from flow_backend.actors.messages.to_jobs import JobMessage
+from flow_backend.actors.messages.to_mutation import MutationMessage
+from flow_backend.actors.messages.to_query import QueryMessage
+from flow_backend.actors.messages.to_scheduler import SchedulerMessage
+from flow_backend.actors.messages.to_table import TableMessage
 from flow_backend.actors.mutation import BatchSize, MutationActor
 from flow_backend.actors.outbox import FrameCache, Outbox, TextFrame
 from flow_backend.actors.query import QueryActor

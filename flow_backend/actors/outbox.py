@@ -8,7 +8,7 @@ from typing import Protocol
 import trio
 from attrs import define, field
 
-from flow_backend.actors.messages import Round
+from flow_backend.actors.messages.to_query import Round
 from flow_backend.actors.transport import Frame
 from flow_backend.runtime import Runtime
 from flow_backend.sync.codec import transition_chunks, transition_parts

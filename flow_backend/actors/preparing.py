@@ -12,7 +12,7 @@ from flow_backend.actors.checking import Checked as DocumentsChecked
 from flow_backend.actors.checking import DocumentCheck
 from flow_backend.actors.deploy_requests import Problems
 from flow_backend.actors.mailbox import Put, Reply
-from flow_backend.actors.messages import BuildDone, BuildStep, MutationMessage, NotDone
+from flow_backend.actors.messages.to_mutation import BuildDone, BuildStep, MutationMessage, NotDone
 from flow_backend.errors import CheckFailed, Overloaded, SwitchRefused
 from flow_backend.functions.deployments import Fields, Problem
 from flow_backend.functions.fit import FitCheck, Misfits, fields_to_check

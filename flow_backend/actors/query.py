@@ -15,8 +15,8 @@ from flow_backend.actors.instants import Instants
 from flow_backend.actors.live import LiveQueries, LiveQuery, Watcher
 from flow_backend.actors.live_runs import LiveRuns
 from flow_backend.actors.mailbox import Mailbox, Put
-from flow_backend.actors.messages import (
-    Call,
+from flow_backend.actors.messages.calls import Call, SessionKey
+from flow_backend.actors.messages.to_query import (
     CatchUp,
     ChangeIdentity,
     ChangeQueries,
@@ -25,20 +25,17 @@ from flow_backend.actors.messages import (
     Committed,
     Invalidated,
     Moment,
-    NextInstant,
     OpenSession,
     QueryMessage,
     QueryResult,
     ReaderFreed,
     Round,
     RunEnded,
-    SessionKey,
     StorageFailed,
-    Subscribe,
     TableLost,
-    TableMessage,
-    Unsubscribe,
 )
+from flow_backend.actors.messages.to_scheduler import NextInstant
+from flow_backend.actors.messages.to_table import Subscribe, TableMessage, Unsubscribe
 from flow_backend.actors.outbox import Outbox
 from flow_backend.actors.reading import ReadPool
 from flow_backend.functions.runner import QueryRun

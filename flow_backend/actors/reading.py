@@ -8,7 +8,8 @@ from attrs import define, field
 
 from flow_backend.actors.durations import Durations
 from flow_backend.actors.mailbox import Put
-from flow_backend.actors.messages import Call, QueryDone, StorageFailed
+from flow_backend.actors.messages.calls import Call
+from flow_backend.actors.messages.to_query import QueryDone, StorageFailed
 from flow_backend.errors import Overloaded, SnapshotTooOld, StorageError
 from flow_backend.functions.runner import QueryRun, Runner
 from flow_backend.functions.versions import AppVersion, Versions

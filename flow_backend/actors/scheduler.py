@@ -9,15 +9,13 @@ import trio
 from attrs import define, field, frozen
 
 from flow_backend.actors.mailbox import Mailbox, Put
-from flow_backend.actors.messages import (
-    Call,
-    ClockPassed,
+from flow_backend.actors.messages.calls import Call
+from flow_backend.actors.messages.to_mutation import MutationDone, NotDone, RunMutation
+from flow_backend.actors.messages.to_query import ClockPassed
+from flow_backend.actors.messages.to_scheduler import (
     CronsAnswered,
     CronsChanged,
-    MutationDone,
     NextInstant,
-    NotDone,
-    RunMutation,
     SchedulerMessage,
 )
 from flow_backend.actors.wall_timer import WallTimer

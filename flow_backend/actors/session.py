@@ -11,25 +11,26 @@ from attrs import define, field
 from flow_backend.actors.blame import shown
 from flow_backend.actors.gate import Gate
 from flow_backend.actors.mailbox import Mailbox
-from flow_backend.actors.messages import (
-    ActionDone,
-    Call,
-    CatchUp,
-    ChangeIdentity,
-    CloseSession,
+from flow_backend.actors.messages.calls import Call, SessionKey
+from flow_backend.actors.messages.to_action import ActionDone
+from flow_backend.actors.messages.to_action import RunAction as TellAction
+from flow_backend.actors.messages.to_mutation import (
     MarkPast,
     MutationDone,
     MutationMessage,
     NotDone,
+)
+from flow_backend.actors.messages.to_mutation import RunMutation as TellMutation
+from flow_backend.actors.messages.to_query import (
+    CatchUp,
+    ChangeIdentity,
+    CloseSession,
     OpenSession,
     QueryMessage,
     Resubscribe,
     Round,
-    SessionKey,
 )
-from flow_backend.actors.messages import ChangeQueries as TellQueries
-from flow_backend.actors.messages import RunAction as TellAction
-from flow_backend.actors.messages import RunMutation as TellMutation
+from flow_backend.actors.messages.to_query import ChangeQueries as TellQueries
 from flow_backend.actors.outbox import Outbox, TextFrame
 from flow_backend.actors.outstanding import LIGHT_BYTES, SessionLimits, Weights
 from flow_backend.actors.transport import Disconnected, Frame, Transport

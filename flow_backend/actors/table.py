@@ -7,9 +7,9 @@ import trio
 from attrs import define, field
 
 from flow_backend.actors.mailbox import Mailbox, Put
-from flow_backend.actors.messages import (
-    Invalidated,
-    LiveQueryId,
+from flow_backend.actors.messages.calls import LiveQueryId
+from flow_backend.actors.messages.to_query import Invalidated
+from flow_backend.actors.messages.to_table import (
     NewLayout,
     Subscribe,
     TableMessage,

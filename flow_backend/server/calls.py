@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from flow_backend.actors.gate import Gate
-from flow_backend.actors.messages import Call
+from flow_backend.actors.messages.calls import Call
 from flow_backend.errors import (
     AuthRejected,
     AuthUnavailable,

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from flow_backend.actors.deploys import Deploys
-from flow_backend.actors.messages import Call, QueryDone
+from flow_backend.actors.messages.calls import Call
+from flow_backend.actors.messages.to_query import QueryDone
 from flow_backend.actors.transport import Transport
 from flow_backend.functions.context import Caller
 from flow_backend.functions.exchange import Exchange

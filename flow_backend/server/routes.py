@@ -10,7 +10,7 @@ from attrs import define, field
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from flow_backend.actors.messages import Call
+from flow_backend.actors.messages.calls import Call
 from flow_backend.errors import (
     AuthRejected,
     AuthUnavailable,

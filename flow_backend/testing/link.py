@@ -80,8 +80,8 @@ class _Gate:
 class SimLink:
     """One connection, with both of its ends.
 
-    The server's end implements :class:`flow_backend.actors.messages.Transport`. The client's end is
-    ``send``, ``receive_message`` and ``cut``; the network's are ``hold`` and ``release``.
+    The server's end implements :class:`flow_backend.actors.transport.Transport`. The client's end
+    is ``send``, ``receive_message`` and ``cut``; the network's are ``hold`` and ``release``.
 
     Attributes:
         window_bytes: what the network takes before the server's writes begin to wait.

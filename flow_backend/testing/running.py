@@ -11,7 +11,8 @@ import trio
 from attrs import define, field
 
 from flow_backend.actors.backend import Backend
-from flow_backend.actors.messages import Call, CloseSession, OpenSession, SessionKey
+from flow_backend.actors.messages.calls import Call, SessionKey
+from flow_backend.actors.messages.to_query import CloseSession, OpenSession
 from flow_backend.actors.opening import open_backend
 from flow_backend.actors.session import Authenticated
 from flow_backend.actors.settings import BackendSettings

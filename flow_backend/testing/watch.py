@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 import orjson
 from attrs import define, field
 
-from flow_backend.actors.messages import QueryResult, Resubscribe, Round
+from flow_backend.actors.messages.to_query import QueryResult, Resubscribe, Round
 from flow_backend.sync.messages import QueryId
 
 R = TypeVar("R")

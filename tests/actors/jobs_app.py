@@ -5,7 +5,7 @@ from typing import Any
 import trio
 from attrs import define
 
-from flow_backend.actors.messages import Call
+from flow_backend.actors.messages.calls import Call
 from flow_backend.errors import AppError, InvalidCall
 from flow_backend.functions.context import ActionCtx, Caller, MutationCtx, QueryCtx
 from flow_backend.functions.function import (

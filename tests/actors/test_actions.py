@@ -15,7 +15,9 @@ from trio.testing import MockClock
 from flow_backend import ActionCtx, AppError, Document, MutationCtx, Retry, action, mutation
 from flow_backend.actors.backend import Backend
 from flow_backend.actors.mailbox import Reply
-from flow_backend.actors.messages import ActionDone, Call, NotDone, RunAction
+from flow_backend.actors.messages.calls import Call
+from flow_backend.actors.messages.to_action import ActionDone, RunAction
+from flow_backend.actors.messages.to_mutation import NotDone
 from flow_backend.actors.opening import open_backend
 from flow_backend.actors.settings import BackendSettings
 from flow_backend.errors import AddressRefused, InvalidCall

@@ -9,7 +9,7 @@ import trio
 from attrs import define, field
 from trio.testing import MockClock
 
-from flow_backend.actors.messages import Call
+from flow_backend.actors.messages.calls import Call
 from flow_backend.actors.outstanding import SessionLimits
 from flow_backend.actors.query import QueryActor
 from flow_backend.actors.settings import BackendSettings

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from flow_backend.actors.instants import Instants
 from flow_backend.actors.live import LiveQuery
-from flow_backend.actors.messages import LiveQueryId
+from flow_backend.actors.messages.calls import LiveQueryId
 from flow_backend.functions.context import MutationCtx, QueryCtx
 from flow_backend.functions.function import mutation, query
 from flow_backend.functions.registry import make_app

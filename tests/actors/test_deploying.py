@@ -11,7 +11,8 @@ from trio.testing import MockClock
 import flow_backend.functions.deployments
 from flow_backend.actors import checking
 from flow_backend.actors.deploy_requests import Checked, Deployed, DeployRefused, DeployRequest
-from flow_backend.actors.messages import Call, Switch, SwitchDone
+from flow_backend.actors.messages.calls import Call
+from flow_backend.actors.messages.to_mutation import Switch, SwitchDone
 from flow_backend.actors.mutation import MutationActor
 from flow_backend.actors.preparing import Preparation
 from flow_backend.errors import Overloaded

@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from flow_backend.actors.deploy_requests import Deployed, DeployRefused
-from flow_backend.actors.messages import Call
+from flow_backend.actors.messages.calls import Call
 from flow_backend.errors import InvalidEnvironment
 from flow_backend.storage.base import Done
 from tests.actors.test_versions import COUNTERS, call, deploy, serving

@@ -1,7 +1,7 @@
 """The frontier: silence of a table is never taken for an answer, nor waited for without need."""
 
 from flow_backend.actors.frontier import Frontier
-from flow_backend.actors.messages import Committed, Invalidated
+from flow_backend.actors.messages.to_query import Committed, Invalidated
 from flow_backend.actors.mutation import BatchSize
 from flow_backend.storage.base import TableName
 from flow_backend.values.timestamp import CommitTs

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from flow_backend.actors.messages import Call
+from flow_backend.actors.messages.calls import Call
 from flow_backend.actors.settings import BackendSettings
 from flow_backend.functions.context import Caller
 from flow_backend.functions.jobs import KEPT_MS

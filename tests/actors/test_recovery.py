@@ -8,18 +8,10 @@ from trio.testing import MockClock
 
 from flow_backend.actors import query
 from flow_backend.actors.mailbox import Reply
-from flow_backend.actors.messages import (
-    ActionDone,
-    Call,
-    Committed,
-    MarkPast,
-    NotDone,
-    OpenSession,
-    Resubscribe,
-    Round,
-    RunAction,
-    SessionKey,
-)
+from flow_backend.actors.messages.calls import Call, SessionKey
+from flow_backend.actors.messages.to_action import ActionDone, RunAction
+from flow_backend.actors.messages.to_mutation import MarkPast, NotDone
+from flow_backend.actors.messages.to_query import Committed, OpenSession, Resubscribe, Round
 from flow_backend.actors.settings import BackendSettings
 from flow_backend.errors import NotCommitted
 from flow_backend.storage.base import Executed, Job, Refused

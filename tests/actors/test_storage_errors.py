@@ -7,7 +7,7 @@ import apsw
 import pytest
 from trio.testing import MockClock
 
-from flow_backend.actors.messages import Call
+from flow_backend.actors.messages.calls import Call
 from flow_backend.errors import StorageError, leaves
 from flow_backend.storage.failures import DatabaseDamaged, DiskFailed, OutOfMemory
 from flow_backend.storage.files import DATABASE

@@ -6,14 +6,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from flow_backend.actors.messages import (
-    ActionDone,
-    Call,
-    MutationDone,
-    NotDone,
-    RunAction,
-    RunMutation,
-)
+from flow_backend.actors.messages.calls import Call
+from flow_backend.actors.messages.to_action import ActionDone, RunAction
+from flow_backend.actors.messages.to_mutation import MutationDone, NotDone, RunMutation
 from flow_backend.actors.supervisor import ActorFailed
 from flow_backend.sync.client_identity import ClientIdentity
 from flow_backend.testing.client import QueryOutcome

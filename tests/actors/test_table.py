@@ -7,14 +7,9 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from flow_backend.actors.mailbox import Mailbox
-from flow_backend.actors.messages import (
-    Invalidated,
-    LiveQueryId,
-    Subscribe,
-    TableMessage,
-    TableWrites,
-    Unsubscribe,
-)
+from flow_backend.actors.messages.calls import LiveQueryId
+from flow_backend.actors.messages.to_query import Invalidated
+from flow_backend.actors.messages.to_table import Subscribe, TableMessage, TableWrites, Unsubscribe
 from flow_backend.actors.table import RecentWrites, TableActor
 from flow_backend.functions.read_set import ReadRange, just
 from flow_backend.storage.base import TableName, Write

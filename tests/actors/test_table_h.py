@@ -9,16 +9,10 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from flow_backend.actors.messages import (
-    ActionDone,
-    Call,
-    MarkPast,
-    MutationDone,
-    NotDone,
-    RunMutation,
-    SessionKey,
-    Subscribe,
-)
+from flow_backend.actors.messages.calls import Call, SessionKey
+from flow_backend.actors.messages.to_action import ActionDone
+from flow_backend.actors.messages.to_mutation import MarkPast, MutationDone, NotDone, RunMutation
+from flow_backend.actors.messages.to_table import Subscribe
 from flow_backend.actors.settings import BackendSettings
 from flow_backend.actors.supervisor import ActorFailed
 from flow_backend.actors.table import TableActor

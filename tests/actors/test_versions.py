@@ -22,7 +22,7 @@ from flow_backend.actors.deploy_requests import (
     DeployResult,
     RollbackRequest,
 )
-from flow_backend.actors.messages import Call
+from flow_backend.actors.messages.calls import Call
 from flow_backend.actors.preparing import Preparation
 from flow_backend.functions.loader import load_version, loaded_versions, unload_version
 from flow_backend.functions.package import package_of, unpack, unzip_package, zip_package

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from attrs import define, frozen
 
 from flow_backend.actors.backend import Backend
-from flow_backend.actors.messages import Call as BackendCall
+from flow_backend.actors.messages.calls import Call as BackendCall
 from flow_backend.actors.opening import open_backend
 from flow_backend.actors.settings import BackendSettings
 from flow_backend.errors import AppError, FlowError

@@ -13,7 +13,7 @@ import trio
 from attrs import define
 from trio.testing import MockClock
 
-from flow_backend.actors.messages import Call
+from flow_backend.actors.messages.calls import Call
 from flow_backend.functions.context import NOBODY
 from flow_backend.testing.client import SimClient
 from flow_backend.testing.disk import SimDisk

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from trio.testing import MockClock
 
-from flow_backend.actors.messages import Call
+from flow_backend.actors.messages.calls import Call
 from flow_backend.functions.context import NOBODY
 from flow_backend.testing.client import SimClient
 from tests.actors.stage import Stage, stage

@@ -8,14 +8,9 @@ from typing import Any
 from attrs import define, evolve, field, frozen
 
 from flow_backend.actors.mailbox import Mailbox
-from flow_backend.actors.messages import (
-    Invalidated,
-    LiveQueryId,
-    Subscribe,
-    TableMessage,
-    TableWrites,
-    Unsubscribe,
-)
+from flow_backend.actors.messages.calls import LiveQueryId
+from flow_backend.actors.messages.to_query import Invalidated
+from flow_backend.actors.messages.to_table import Subscribe, TableMessage, TableWrites, Unsubscribe
 from flow_backend.actors.table import RecentWrites, TableActor
 from flow_backend.functions.context import NOBODY
 from flow_backend.functions.limits import Limits

@@ -1,14 +1,9 @@
 """What a table makes of a new layout of its rows' keys, said out: no world has switches yet."""
 
 from flow_backend.actors.mailbox import Mailbox
-from flow_backend.actors.messages import (
-    Invalidated,
-    LiveQueryId,
-    NewLayout,
-    Subscribe,
-    TableMessage,
-    TableWrites,
-)
+from flow_backend.actors.messages.calls import LiveQueryId
+from flow_backend.actors.messages.to_query import Invalidated
+from flow_backend.actors.messages.to_table import NewLayout, Subscribe, TableMessage, TableWrites
 from flow_backend.actors.table import TableActor
 from flow_backend.functions.read_set import ReadRange
 from flow_backend.storage.base import TableName, Write

@@ -13,7 +13,7 @@ from attrs import define
 from trio.testing import MockClock
 
 from flow_backend.actors.backend import Backend
-from flow_backend.actors.messages import Call
+from flow_backend.actors.messages.calls import Call
 from flow_backend.actors.opening import open_backend
 from flow_backend.storage.base import Done, Outcome, RequestKey
 from flow_backend.storage.sqlite import open_storage

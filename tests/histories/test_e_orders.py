@@ -12,20 +12,19 @@ from trio.testing import MockClock
 
 from flow_backend.actors.frontier import Frontier
 from flow_backend.actors.mailbox import Mailbox
-from flow_backend.actors.messages import (
+from flow_backend.actors.messages.calls import SessionKey
+from flow_backend.actors.messages.to_query import (
     ChangeQueries,
     Committed,
     Invalidated,
-    NextInstant,
     OpenSession,
     QueryMessage,
     QueryResult,
     Resubscribe,
     Round,
-    SessionKey,
-    TableMessage,
-    TableWrites,
 )
+from flow_backend.actors.messages.to_scheduler import NextInstant
+from flow_backend.actors.messages.to_table import TableMessage, TableWrites
 from flow_backend.actors.outbox import FrameCache, Outbox
 from flow_backend.actors.query import QueryActor
 from flow_backend.actors.reading import ReadPool, ReadWorker

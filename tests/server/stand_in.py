@@ -9,7 +9,8 @@ import orjson
 import trio
 from attrs import define, field
 
-from flow_backend.actors.messages import Call, QueryDone
+from flow_backend.actors.messages.calls import Call
+from flow_backend.actors.messages.to_query import QueryDone
 from flow_backend.actors.transport import Disconnected, Transport
 from flow_backend.errors import AuthRejected, NotCommitted, Overloaded, RemoteProtocolError
 from flow_backend.functions.context import NOBODY, Caller

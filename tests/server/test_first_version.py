@@ -16,7 +16,7 @@ from trio.testing import MockClock
 
 from flow_backend.actors.backend import Backend
 from flow_backend.actors.deploy_requests import Deployed, DeployRequest, RollbackRequest
-from flow_backend.actors.messages import Call
+from flow_backend.actors.messages.calls import Call
 from flow_backend.actors.opening import open_backend
 from flow_backend.actors.preparing import Preparation
 from flow_backend.errors import AppDefinitionError

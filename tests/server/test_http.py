@@ -10,7 +10,7 @@ import orjson
 import pytest
 import trio
 
-from flow_backend.actors.messages import Call
+from flow_backend.actors.messages.calls import Call
 from flow_backend.auth.identity import Identity
 from flow_backend.functions.context import Caller
 from flow_backend.server.metrics import render

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from flow_backend.actors.live import LiveQueries
-from flow_backend.actors.messages import Round
+from flow_backend.actors.messages.to_query import Round
 from flow_backend.actors.mutation import MutationActor
 from flow_backend.actors.session import SessionActor
 from flow_backend.actors.table import RecentWrites

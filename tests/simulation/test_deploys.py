@@ -11,7 +11,7 @@ import pytest
 from attrs import evolve
 
 from flow_backend.actors.deploying import Deployer
-from flow_backend.actors.messages import Committed
+from flow_backend.actors.messages.to_query import Committed
 from flow_backend.actors.mutation import MutationActor
 from flow_backend.functions.fit import FitCheck, Misfits
 from flow_backend.functions.runner import Runner

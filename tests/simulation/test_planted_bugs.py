@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from flow_backend.actors.frontier import Frontier
-from flow_backend.actors.messages import Invalidated
+from flow_backend.actors.messages.to_query import Invalidated
 from flow_backend.actors.mutation import MutationActor
 from flow_backend.actors.table import RecentWrites
 from flow_backend.schema.table import RowKeys

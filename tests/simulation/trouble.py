@@ -7,7 +7,8 @@ import trio
 from attrs import define, field
 
 from flow_backend.actors.backend import Backend
-from flow_backend.actors.messages import Call, MutationDone, NotDone, RunMutation
+from flow_backend.actors.messages.calls import Call
+from flow_backend.actors.messages.to_mutation import MutationDone, NotDone, RunMutation
 from flow_backend.testing.link import SimLink
 from flow_backend.testing.sim import SimRuntime
 from flow_backend.values.value import JsonValue

@@ -12,7 +12,7 @@ import trio
 from attrs import define, field
 
 from flow_backend.actors.backend import Backend
-from flow_backend.actors.messages import CatchUp, ReaderFreed
+from flow_backend.actors.messages.to_query import CatchUp, ReaderFreed
 from flow_backend.actors.opening import open_backend
 from flow_backend.actors.outstanding import SessionLimits
 from flow_backend.actors.session import Authenticated

@@ -14,7 +14,7 @@ from typing import Any
 import apsw
 import trio
 
-from flow_backend.actors.messages import RunMutation
+from flow_backend.actors.messages.to_mutation import RunMutation
 from flow_backend.actors.mutation import MutationActor
 from flow_backend.cli.main import backend_commands
 from flow_backend.errors import NotCommitted

@@ -1,0 +1,1 @@
+"""What actors tell each other, by who is told. All is frozen; nothing is shared and written."""
