@@ -280,7 +280,7 @@ class Deployer:
             if asked and not request.agreed:
                 raise Problems(asked)
             if await self._prepare.build(number, candidate.bound) and check is not None:
-                check.done = await check.check.catch_up(check.done)
+                await check.catch_up()
             version = await self._switch(candidate, check)
             in_force = True
         except Problems as error:

@@ -43,6 +43,15 @@ class StoredCheck:
     check: DocumentCheck
     done: DocumentsChecked
 
+    async def catch_up(self) -> None:
+        """Check what was written since, but for the last few, which the switch looks at.
+
+        Raises: Problems if some of it does not fit; the switch looks only at what came later.
+        """
+        self.done = await self.check.catch_up(self.done)
+        if self.done.misfits.count:
+            raise Problems(document_problems(self.done.misfits))
+
 
 def misfits_that_come_back(
     transaction: Transaction, app: BoundApp, before: Collection[TableName]

@@ -91,6 +91,25 @@ async def test_a_document_that_comes_during_the_check_refuses_it_too(
         assert await call(on, "counters:add", name="a") == [1.0] * 3
 
 
+async def test_a_document_that_comes_during_a_build_refuses_it_too(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a build took so long for is looked at behind it; the switch looks only further on."""
+    async with serving(tmp_path) as on:
+
+        async def long(self: Preparation, number: int, app: Any) -> bool:
+            await call(on, "counters:add", name="late")
+            return True
+
+        monkeypatch.setattr(Preparation, "build", long)
+
+        refused = await deploy(on, 2, schema=STRICT)
+
+        assert isinstance(refused, DeployRefused)
+        assert [problem.path for problem in refused.problems] == ["note"]
+        assert await call(on, "counters:add", name="a") == [1.0] * 3
+
+
 async def test_a_dry_run_checks_and_changes_nothing(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
