@@ -10,7 +10,7 @@ from attrs import define, field
 from flow_backend.actors import checking, deploying, preparing
 from flow_backend.actors.backend import Backend
 from flow_backend.actors.deploy_requests import DeployRequest, RollbackRequest
-from flow_backend.errors import AppDefinitionError, Overloaded
+from flow_backend.errors import AppDefinitionError, Overloaded, StorageError
 from flow_backend.functions.loader import loaded_versions, unload_version
 from flow_backend.server.first_version import VERSIONS, FirstVersion, FirstVersionChooser
 from flow_backend.storage import build
@@ -140,7 +140,7 @@ class Deploying:
                 await self._start(backend)
             except (AppDefinitionError, Overloaded) as error:
                 self.runtime.reach(f"no deploy: {type(error).__name__}")
-            except ReadFailed:
+            except (ReadFailed, StorageError):
                 is_gone = self.backend() is not backend
                 assert is_gone or self.was_hurt(), "a read failed on a sound disk"
                 self.runtime.reach("no deploy: the disk could not be read")

@@ -496,8 +496,10 @@ class WorldRun:
             if faults.disk:
                 machine = DiskMachine(self.runtime, list(faults.disk_faults), faults.power_cuts)
             world = World(self.runtime, machine, faults, self.tamper, Path(root, "data"))
-            await world.run()
-            world.deploying.forget()
+            try:
+                await world.run()
+            finally:
+                world.deploying.forget()
             if isinstance(machine, DiskMachine):
                 self.image = machine.disk.image()
         return self.runtime.reached
