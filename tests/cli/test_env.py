@@ -1,7 +1,8 @@
 """``flow env`` against a real server, and the endpoints of Convex's command line."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -31,15 +32,18 @@ class Env(Environment):
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = write_app(tmp_path_factory.mktemp("env"), SOURCE)
+    with open_served(tmp_path_factory.mktemp("env")) as served:
+        yield served
+
+
+@contextmanager
+def open_served(folder: Path) -> Generator[Served]:
+    write_app(folder, SOURCE)
     (folder / "small_app" / "env.py").write_text(ENV)
     with serving(folder, "--data", str(folder / "data")) as served:
         served.wait_ready()
         served.folder = folder / "data"
         yield served
-        _, said = served.stop()
-        assert "names=['SECRET']" in said or '"SECRET"' in said, said
-        assert "hunter2" not in said
 
 
 def flow(served: Served, *arguments: str, given: str | None = None) -> Result:
@@ -50,6 +54,15 @@ def flow(served: Served, *arguments: str, given: str | None = None) -> Result:
 def said(result: Result) -> str:
     assert result.exit_code == 0, result.output
     return result.stdout
+
+
+def test_the_server_logs_which_variable_was_set_and_never_its_value(tmp_path: Path) -> None:
+    with open_served(tmp_path) as served:
+        said(flow(served, "env", "set", "SECRET", given="hunter2\n"))
+        _, logged = served.stop()
+
+    assert "names=['SECRET']" in logged or '"SECRET"' in logged, logged
+    assert "hunter2" not in logged
 
 
 def test_variables_are_set_shown_and_removed(served: Served, tmp_path: Path) -> None:
